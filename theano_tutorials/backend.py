@@ -1,0 +1,207 @@
+"""Makes Theano 1.0.5 work, and work well, on a machine of today.
+
+Importing this module imports Theano. It checks what Theano needs, puts back
+what NumPy has dropped, brings a BLAS, and sets flags; whatever the user has set
+in ``THEANO_FLAGS`` or ``.theanorc`` wins over every default here.
+"""
+
+import configparser
+import ctypes
+import functools
+import os
+import shlex
+import shutil
+import sys
+import sysconfig
+import tempfile
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+import numpy as np
+import scipy_openblas32
+
+from theano_tutorials import compilelock
+
+# Theano calls these by their Fortran names; the OpenBLAS of PyPI has them with a prefix.
+_BLAS_SYMBOLS = [
+    *(f"{name}_" for name in "sgemm dgemm sgemv dgemv sger dger sdot ddot saxpy daxpy".split()),
+    "openblas_get_num_threads",
+    "openblas_set_num_threads",
+]
+_BLAS_PREFIX = "scipy_"
+_BLAS_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
+
+
+def check_python():
+    """Raise ImportError where Theano can neither be compiled for nor imported."""
+    if sys.version_info >= (3, 12):
+        raise ImportError(
+            f"Python {sys.version_info.major}.{sys.version_info.minor} cannot run Theano 1.0.5: use Python 3.9 to 3.11"
+        )
+    if int(np.__version__.split(".")[0]) >= 2:
+        raise ImportError(f"NumPy {np.__version__} cannot run Theano 1.0.5: pip install 'numpy<2'")
+
+
+def check_compiler():
+    """Raise ImportError where Theano would find no compiler or no Python headers."""
+    if shutil.which("g++") is None:
+        raise ImportError("no C++ compiler: install g++ (Debian, Ubuntu: apt-get install g++)")
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    if not header.exists():
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        raise ImportError(
+            f"no Python headers ({header}): install python{version}-dev "
+            f"(Debian, Ubuntu: apt-get install python{version}-dev)"
+        )
+
+
+def restore_numpy_aliases():
+    """Put back the names of Python's types that NumPy 1.24 dropped and Theano uses."""
+    vars(np).update(bool=bool, int=int, float=float, complex=complex, object=object, str=str)
+
+
+def use_python_scan():
+    """Select the Python loop of ``theano.scan`` where its C code does not compile."""
+    if sys.version_info >= (3, 11):
+        sys.modules["theano.scan_module.scan_perform_ext"] = None
+
+
+def blas_folder():
+    """Folder of PyPI's OpenBLAS, by a path without white space, at which Theano would split it."""
+    folder = Path(scipy_openblas32.get_lib_dir())
+    if not any(map(str.isspace, str(folder))):
+        return folder
+    link = Path.home() / ".theano" / f"openblas-{scipy_openblas32.__version__}"
+    if any(map(str.isspace, str(link))):
+        raise ImportError(f"Theano takes no path with white space, and {folder} and {link} have some: move one of them")
+    if link.resolve() != folder.resolve():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        aside = link.with_name(f"{link.name}.{os.getpid()}")
+        aside.symlink_to(folder)
+        aside.replace(link)
+    return link
+
+
+def blas_flags():
+    """Value of ``blas.ldflags`` that links PyPI's OpenBLAS."""
+    symbols = " ".join(f"-D{name}={_BLAS_PREFIX}{name}" for name in _BLAS_SYMBOLS)
+    return f"-L{blas_folder()} -l{scipy_openblas32.get_library()} {symbols}"
+
+
+def set_blas_threads():
+    """Run OpenBLAS on one thread, unless the environment says how many.
+
+    The products are small, so more threads gain little; and the same command
+    gives the same bits whatever the number of cores.
+    """
+    if not any(variable in os.environ for variable in _BLAS_THREAD_VARIABLES):
+        library = ctypes.CDLL(str(blas_folder() / scipy_openblas32.get_library(fullname=True)))
+        getattr(library, f"{_BLAS_PREFIX}openblas_set_num_threads")(1)
+
+
+def default_flags():
+    """Theano flags that this library sets where the user does not."""
+    return {"floatX": "float32", "allow_gc": "False", "blas.ldflags": blas_flags()}
+
+
+def flags_of_the_user():
+    """Names of the flags set in THEANO_FLAGS and in the files of THEANORC."""
+    flags = {
+        entry.split("=", 1)[0].strip() for entry in _split_flags(os.environ.get("THEANO_FLAGS", "")) if "=" in entry
+    }
+    files = configparser.RawConfigParser()
+    files.read(map(os.path.expanduser, os.environ.get("THEANORC", "~/.theanorc").split(os.pathsep)))
+    for section in files.sections():
+        prefix = "" if section == "global" else f"{section}."
+        flags.update(f"{prefix}{option}" for option in files.options(section))
+    return flags
+
+
+def _split_flags(text):
+    splitter = shlex.shlex(text, posix=True)
+    splitter.whitespace = ","
+    splitter.whitespace_split = True
+    return list(splitter)
+
+
+@contextmanager
+def _theano_flags(flags):
+    before = os.environ.get("THEANO_FLAGS")
+    ours = [f"{name}={shlex.quote(value)}" for name, value in flags.items()]
+    os.environ["THEANO_FLAGS"] = ",".join(ours + ([before] if before else []))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["THEANO_FLAGS"]
+        else:
+            os.environ["THEANO_FLAGS"] = before
+
+
+def _locked(function):
+    # Theano reads the index of its cache without the lock, and deletes what is half written.
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        with compilelock.lock_ctx():
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+def _import_theano(flags):
+    sys.modules["theano.gof.compilelock"] = compilelock
+    # Theano compiles two modules while it is imported, and loads them without its lock.
+    with (
+        _theano_flags(flags),
+        filelock.FileLock(Path(tempfile.gettempdir(), f"theano_tutorials-import-{os.getuid()}.lock")),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        from theano.gof.cmodule import ModuleCache
+
+    ModuleCache.refresh = _locked(ModuleCache.refresh)
+
+
+def _adapt_imported_theano(flags):
+    import theano
+
+    for name, value in flags.items():
+        section, _, option = name.rpartition(".")
+        setattr(getattr(theano.config, section) if section else theano.config, option, value)
+    warnings.warn(
+        "theano was imported before theano_tutorials: its flags are set now "
+        f"({', '.join(flags)}), but functions compiled before keep theirs, and its compile cache "
+        "is not safe against killed processes. Import theano_tutorials first.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
+def set_up():
+    """Import Theano, made to work here; see the module's docstring.
+
+    Raises
+    ------
+    ImportError
+        If Python, NumPy, the compiler or the Python headers do not allow it;
+        says what to install.
+    """
+    check_python()
+    user_flags = flags_of_the_user()
+    if "cxx" not in user_flags:
+        check_compiler()
+    restore_numpy_aliases()
+    use_python_scan()
+    flags = {name: value for name, value in default_flags().items() if name not in user_flags}
+    if "blas.ldflags" in flags:
+        set_blas_threads()
+    if "theano" in sys.modules:
+        _adapt_imported_theano(flags)
+    else:
+        _import_theano(flags)
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"theano\.")
+
+
+set_up()

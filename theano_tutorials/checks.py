@@ -1,0 +1,64 @@
+"""Checks of arguments, made when the graph is built rather than when it runs."""
+
+import math
+import numbers
+
+
+def require_positive(**values):
+    """Raise ValueError unless each named value is a positive, finite number."""
+    for name, value in values.items():
+        if not (isinstance(value, numbers.Real) and math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} is {value!r}: expected a positive, finite number")
+
+
+def require_not_negative(**values):
+    """Raise ValueError unless each named value is a finite number of at least zero."""
+    for name, value in values.items():
+        if not (isinstance(value, numbers.Real) and math.isfinite(value) and value >= 0):
+            raise ValueError(f"{name} is {value!r}: expected a finite number of at least 0")
+
+
+def _is_count(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1
+
+
+def require_counts(**values):
+    """Raise ValueError unless each named value is an integer of at least one."""
+    for name, value in values.items():
+        if not _is_count(value):
+            raise ValueError(f"{name} is {value!r}: expected an integer of at least 1")
+
+
+def require_shape(length, **values):
+    """Raise ValueError unless each named value is a sequence of that many integers, each at least one."""
+    for name, value in values.items():
+        try:
+            sizes = tuple(value)
+        except TypeError:
+            sizes = ()
+        if len(sizes) != length or not all(map(_is_count, sizes)):
+            raise ValueError(f"{name} is {value!r}: expected {length} integers of at least 1")
+
+
+def require_ndim(ndim, **variables):
+    """Raise TypeError unless each named symbolic variable has that many dimensions."""
+    for name, variable in variables.items():
+        found = getattr(variable, "ndim", None)
+        if found != ndim:
+            raise TypeError(f"{name} is {variable!r} with ndim {found}: expected a symbolic variable with ndim {ndim}")
+
+
+def require_labels(y):
+    """Raise TypeError unless ``y`` is a symbolic vector of integers."""
+    require_ndim(1, y=y)
+    if "int" not in y.dtype:
+        raise TypeError(f"y has dtype {y.dtype}: expected an integer dtype, as of T.ivector or T.cast(y, 'int32')")
+
+
+def require_parameter(name, parameter, shape):
+    """Raise unless ``parameter`` is a shared variable that holds an array of that shape."""
+    if not hasattr(parameter, "get_value"):
+        raise TypeError(f"{name} is {parameter!r}: expected a theano.shared variable")
+    found = parameter.get_value(borrow=True).shape
+    if found != tuple(shape):
+        raise ValueError(f"{name} has shape {found}: expected {tuple(shape)}")

@@ -1,0 +1,59 @@
+"""Stands in for ``theano.gof.compilelock``: a lock that dies with its process.
+
+Theano's own lock is a directory: a process killed at the wrong moment leaves it
+behind, and the next one waits for minutes. Here the operating system holds the
+lock and lets go of it when the process ends, however it ends. The names are
+those that the rest of Theano uses.
+"""
+
+import logging
+import os
+from contextlib import contextmanager
+from functools import lru_cache
+
+import filelock
+
+_SILENT_WAIT = 5  # seconds
+_logger = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=None)
+def _lock_in(folder):
+    os.makedirs(folder, exist_ok=True)
+    return filelock.FileLock(os.path.join(folder, "compile.lock"))
+
+
+def _lock():
+    from theano import config
+
+    return _lock_in(config.compiledir)
+
+
+def get_lock(lock_dir=None, **_):
+    """Take the lock; each call wants a :func:`release_lock` of the same thread."""
+    lock = _lock()
+    try:
+        lock.acquire(timeout=_SILENT_WAIT)
+    except filelock.Timeout:
+        _logger.warning("waiting for another process that compiles (lock: %s)", lock.lock_file)
+        lock.acquire()
+
+
+def release_lock():
+    """Undo one :func:`get_lock`."""
+    _lock().release()
+
+
+@contextmanager
+def lock_ctx(lock_dir=None, keep_lock=False, **_):
+    """Hold the lock."""
+    get_lock()
+    try:
+        yield
+    finally:
+        if not keep_lock:
+            release_lock()
+
+
+def force_unlock():
+    """Do nothing: no lock outlives its process."""

@@ -1,0 +1,239 @@
+"""Classifying digits with a convolutional network, LeNet-5 in a simple form.
+
+    28 x 28 image -> convolution 5 x 5, max-pooling 2 x 2, tanh -> 12 x 12 maps
+                  -> convolution 5 x 5, max-pooling 2 x 2, tanh -> 4 x 4 maps
+                  -> hidden layer of 500 tanh units -> logistic regression
+
+References
+----------
+Deep Learning Tutorials, "Convolutional Neural Networks (LeNet)".
+Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied
+to document recognition", Proceedings of the IEEE 86(11), 1998.
+"""
+
+import numpy as np
+import theano
+import theano.tensor as T
+from theano.tensor.nnet import conv2d
+from theano.tensor.signal.pool import pool_2d
+
+from theano_tutorials.checkpoint import best_model_writer
+from theano_tutorials.checks import require_counts, require_ndim, require_parameter, require_shape
+from theano_tutorials.datasets import N_CLASSES, load_data, n_features
+from theano_tutorials.logreg import LogisticRegression
+from theano_tutorials.mlp import HiddenLayer, glorot_uniform
+from theano_tutorials.training import EarlyStopping, compile_functions, sgd_updates, train
+
+IMAGE_SIZE = 28
+FILTER_SIZE = 5
+POOL_SIZE = 2
+N_HIDDEN = 500
+
+
+class LeNetConvPoolLayer:
+    """Convolution, max-pooling, bias and tanh.
+
+    ``tanh(max_pool(input * W) + b)`` with a valid convolution (filters are
+    flipped) and pooling without overlap, borders that do not fill a pool left
+    out.
+
+    Parameters
+    ----------
+    rng : numpy.random.RandomState
+        Draws the initial weights, where ``W`` is not given.
+    input : symbolic 4-tensor, floatX, of shape ``image_shape``
+    filter_shape : (n_filters, n_input_maps, filter_height, filter_width)
+    image_shape : (batch_size, n_input_maps, image_height, image_width)
+    poolsize : (rows, columns)
+    W : shared variable, floatX, of shape ``filter_shape``, optional
+        Filters to use; by default new ones, uniform within
+        ``sqrt(6 / (fan_in + fan_out))``, with
+        ``fan_in = n_input_maps * filter_height * filter_width`` and
+        ``fan_out = n_filters * filter_height * filter_width // prod(poolsize)``.
+    b : shared variable, floatX, (n_filters,), optional
+        Biases to use; by default new ones, all zero.
+
+    Attributes
+    ----------
+    params : list
+        ``[W, b]``.
+    output : symbolic 4-tensor, floatX, ``output_shape``
+    output_shape : tuple of four int
+        (batch_size, n_filters, height, width).
+
+    Raises
+    ------
+    TypeError
+        If ``input`` has not four dimensions, or ``W`` or ``b`` is not a shared
+        variable.
+    ValueError
+        If the shapes do not fit each other, or the image is too small for the
+        filter and the pool.
+
+    Examples
+    --------
+    >>> rng = np.random.RandomState(23455)
+    >>> layer = LeNetConvPoolLayer(rng, T.tensor4("x"), (20, 1, 5, 5), (500, 1, 28, 28))
+    >>> layer.output_shape
+    (500, 20, 12, 12)
+    """
+
+    def __init__(self, rng, input, filter_shape, image_shape, poolsize=(2, 2), W=None, b=None):
+        require_ndim(4, input=input)
+        require_shape(4, filter_shape=filter_shape, image_shape=image_shape)
+        require_shape(2, poolsize=poolsize)
+        n_filters, n_filter_maps, *filter_size = filter_shape
+        batch_size, n_image_maps, *image_size = image_shape
+        if n_filter_maps != n_image_maps:
+            raise ValueError(
+                f"filter_shape {tuple(filter_shape)} takes {n_filter_maps} input maps, "
+                f"image_shape {tuple(image_shape)} has {n_image_maps}: expected the same number"
+            )
+        map_size = [image - filter + 1 for image, filter in zip(image_size, filter_size)]
+        if any(size < pool for size, pool in zip(map_size, poolsize)):
+            raise ValueError(
+                f"image_shape {tuple(image_shape)} is too small for filter_shape {tuple(filter_shape)} and poolsize "
+                f"{tuple(poolsize)}: expected images of at least "
+                f"{' x '.join(str(f + p - 1) for f, p in zip(filter_size, poolsize))}"
+            )
+        if W is None:
+            fan_in = int(np.prod(filter_shape[1:]))
+            fan_out = int(n_filters * np.prod(filter_size) // np.prod(poolsize))
+            W = theano.shared(glorot_uniform(rng, fan_in, fan_out, filter_shape), name="W", borrow=True)
+        if b is None:
+            b = theano.shared(np.zeros(n_filters, dtype=theano.config.floatX), name="b", borrow=True)
+        require_parameter("W", W, filter_shape)
+        require_parameter("b", b, (n_filters,))
+
+        self.input = input
+        self.W = W
+        self.b = b
+        self.params = [W, b]
+        convolved = conv2d(input, W, input_shape=tuple(image_shape), filter_shape=tuple(filter_shape))
+        pooled = pool_2d(convolved, ws=tuple(poolsize), ignore_border=True)
+        self.output = T.tanh(pooled + b.dimshuffle("x", 0, "x", "x"))
+        self.output_shape = (batch_size, n_filters, *(size // pool for size, pool in zip(map_size, poolsize)))
+
+
+class LeNet5:
+    """Two convolution and pooling layers, a hidden layer and a logistic regression.
+
+    Parameters
+    ----------
+    rng : numpy.random.RandomState
+        Draws the initial weights, layer by layer from the image upwards.
+    input : symbolic matrix, floatX, (batch_size, 28 * 28)
+        Images, row by row.
+    batch_size : int
+        Images in ``input``: convolution is compiled for it.
+    nkerns : (int, int)
+        Number of filters of the two convolutions.
+    n_out : int
+        Number of classes.
+
+    Attributes
+    ----------
+    layer0, layer1 : LeNetConvPoolLayer
+    layer2 : HiddenLayer
+    layer3 : LogisticRegression
+    params : list
+        Those of ``layer3``, ``layer2``, ``layer1`` and ``layer0``, in this order.
+    negative_log_likelihood, errors : methods of ``layer3``
+
+    Raises
+    ------
+    TypeError
+        If ``input`` is not a matrix.
+    ValueError
+        If a size is below one.
+    """
+
+    def __init__(self, rng, input, batch_size, nkerns=(20, 50), n_out=N_CLASSES):
+        require_ndim(2, input=input)
+        require_counts(batch_size=batch_size)
+        require_shape(2, nkerns=nkerns)
+        filter_size = (FILTER_SIZE, FILTER_SIZE)
+        pool = (POOL_SIZE, POOL_SIZE)
+        image_shape = (batch_size, 1, IMAGE_SIZE, IMAGE_SIZE)
+
+        self.input = input
+        self.layer0 = LeNetConvPoolLayer(
+            rng, input.reshape(image_shape), (nkerns[0], 1, *filter_size), image_shape, pool
+        )
+        self.layer1 = LeNetConvPoolLayer(
+            rng, self.layer0.output, (nkerns[1], nkerns[0], *filter_size), self.layer0.output_shape, pool
+        )
+        n_in = int(np.prod(self.layer1.output_shape[1:]))
+        self.layer2 = HiddenLayer(rng, self.layer1.output.flatten(2), n_in, N_HIDDEN, activation=T.tanh)
+        self.layer3 = LogisticRegression(self.layer2.output, N_HIDDEN, n_out)
+        self.params = self.layer3.params + self.layer2.params + self.layer1.params + self.layer0.params
+        self.negative_log_likelihood = self.layer3.negative_log_likelihood
+        self.errors = self.layer3.errors
+
+
+def train_lenet(
+    learning_rate=0.1,
+    n_epochs=200,
+    dataset="mnist",
+    nkerns=(20, 50),
+    batch_size=500,
+    patience=10000,
+    patience_increase=2,
+    improvement_threshold=0.995,
+    seed=23455,
+    output_dir=None,
+):
+    """Train LeNet on MNIST or a data set of 28 x 28 images like it.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Step size of gradient descent.
+    n_epochs : int
+        Passes over the training set, at most.
+    dataset : str or path
+        As :func:`theano_tutorials.datasets.load_data` takes it.
+    nkerns : (int, int)
+        Number of filters of the two convolutions.
+    batch_size : int
+        Examples in a minibatch.
+    patience, patience_increase, improvement_threshold
+        As :class:`theano_tutorials.training.EarlyStopping` takes them.
+    seed : int
+        Of the generator that draws the initial weights.
+    output_dir : path, optional
+        Folder that keeps the best parameters, as ``best_model.safetensors``.
+
+    Returns
+    -------
+    theano_tutorials.training.TrainingResult
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range or the data is not valid.
+    theano_tutorials.training.TrainingDiverged
+        If the cost becomes NaN or infinite.
+
+    Notes
+    -----
+    Defaults are those of the tutorial; it published a validation error of
+    0.910000 % and a test error of 0.920000 %, at iteration 17,800.
+    """
+    early_stopping = EarlyStopping(patience, patience_increase, improvement_threshold)
+    on_best = best_model_writer(output_dir)
+
+    datasets = load_data(dataset)
+    if n_features(datasets) != IMAGE_SIZE**2:
+        raise ValueError(f"data set {dataset} has {n_features(datasets)} pixels an image: expected 28 x 28 = 784")
+
+    x = T.matrix("x")
+    y = T.ivector("y")
+    rng = np.random.RandomState(seed)
+    classifier = LeNet5(rng, x, batch_size, nkerns)
+    cost = classifier.negative_log_likelihood(y)
+
+    updates = sgd_updates(cost, classifier.params, learning_rate)
+    functions = compile_functions(x, y, cost, classifier.errors(y), updates, datasets, batch_size)
+
+    return train(functions, classifier, early_stopping, n_epochs, on_best)

@@ -1,0 +1,219 @@
+"""Classifying digits with a multilayer perceptron of one hidden layer.
+
+    h(x) = tanh(x W1 + b1)
+    P(Y = i | x) = softmax_i(h(x) W2 + b2)
+
+The cost adds L1 and L2 penalties on the weights to the negative
+log-likelihood.
+
+References
+----------
+Deep Learning Tutorials, "Multilayer Perceptron".
+C. M. Bishop, "Pattern Recognition and Machine Learning", 2006, chapter 5.
+X. Glorot and Y. Bengio, "Understanding the difficulty of training deep
+feedforward neural networks", AISTATS 2010.
+"""
+
+import numpy as np
+import theano
+import theano.tensor as T
+
+from theano_tutorials.checkpoint import best_model_writer
+from theano_tutorials.checks import require_counts, require_ndim, require_not_negative, require_parameter
+from theano_tutorials.datasets import N_CLASSES, load_data, n_features
+from theano_tutorials.logreg import LogisticRegression
+from theano_tutorials.training import EarlyStopping, compile_functions, sgd_updates, train
+
+
+def glorot_uniform(rng, fan_in, fan_out, shape, scale=1):
+    """Weights drawn uniformly from ``scale * [-r, r]``, ``r = sqrt(6 / (fan_in + fan_out))``.
+
+    Parameters
+    ----------
+    rng : numpy.random.RandomState
+    fan_in, fan_out : int
+        Connections into and out of a unit.
+    shape : tuple of int
+    scale : float
+        1 for tanh, 4 for the logistic sigmoid.
+
+    Returns
+    -------
+    numpy.ndarray, floatX, of the given shape
+
+    References
+    ----------
+    Glorot and Bengio 2010, equation 16.
+    """
+    bound = scale * np.sqrt(6.0 / (fan_in + fan_out))
+    return np.asarray(rng.uniform(low=-bound, high=bound, size=shape), dtype=theano.config.floatX)
+
+
+class HiddenLayer:
+    """Fully connected layer: ``activation(input W + b)``.
+
+    Parameters
+    ----------
+    rng : numpy.random.RandomState
+        Draws the initial weights, where ``W`` is not given.
+    input : symbolic matrix, floatX, (n_examples, n_in)
+    n_in, n_out : int
+        Number of input features and of hidden units.
+    W : shared variable, floatX, (n_in, n_out), optional
+        Weights to use; by default new ones, after Glorot and Bengio 2010
+        (four times wider for the logistic sigmoid).
+    b : shared variable, floatX, (n_out,), optional
+        Biases to use; by default new ones, all zero.
+    activation : callable or None
+        Elementwise nonlinearity; None for a linear layer.
+
+    Attributes
+    ----------
+    params : list
+        ``[W, b]``.
+    output : symbolic matrix, floatX, (n_examples, n_out)
+
+    Raises
+    ------
+    TypeError
+        If ``input`` is not a matrix, or ``W`` or ``b`` not a shared variable.
+    ValueError
+        If a size is below one or a given parameter has another shape.
+
+    Examples
+    --------
+    >>> rng = np.random.RandomState(1234)
+    >>> layer = HiddenLayer(rng, T.matrix("x"), n_in=784, n_out=500)
+    >>> layer.W.get_value().shape
+    (784, 500)
+    """
+
+    def __init__(self, rng, input, n_in, n_out, W=None, b=None, activation=T.tanh):
+        require_ndim(2, input=input)
+        require_counts(n_in=n_in, n_out=n_out)
+        if W is None:
+            scale = 4 if activation == T.nnet.sigmoid else 1
+            W = theano.shared(glorot_uniform(rng, n_in, n_out, (n_in, n_out), scale), name="W", borrow=True)
+        if b is None:
+            b = theano.shared(np.zeros(n_out, dtype=theano.config.floatX), name="b", borrow=True)
+        require_parameter("W", W, (n_in, n_out))
+        require_parameter("b", b, (n_out,))
+
+        self.input = input
+        self.W = W
+        self.b = b
+        self.params = [W, b]
+        linear_output = T.dot(input, W) + b
+        self.output = linear_output if activation is None else activation(linear_output)
+
+
+class MLP:
+    """Multilayer perceptron: a tanh hidden layer below a logistic regression.
+
+    Parameters
+    ----------
+    rng : numpy.random.RandomState
+        Draws the initial weights of the hidden layer.
+    input : symbolic matrix, floatX, (n_examples, n_in)
+    n_in, n_hidden, n_out : int
+        Number of input features, hidden units and classes.
+
+    Attributes
+    ----------
+    hiddenLayer : HiddenLayer
+    logRegressionLayer : LogisticRegression
+    params : list
+        Those of the hidden layer, then those of the logistic regression.
+    L1, L2_sqr : scalar symbolic variables, floatX
+        Sum of the absolute values, and of the squares, of all weights (the
+        biases are left out).
+    negative_log_likelihood, errors : methods of ``logRegressionLayer``
+
+    Raises
+    ------
+    TypeError
+        If ``input`` is not a matrix.
+    ValueError
+        If a size is below one.
+    """
+
+    def __init__(self, rng, input, n_in, n_hidden, n_out):
+        self.input = input
+        self.hiddenLayer = HiddenLayer(rng, input, n_in, n_hidden, activation=T.tanh)
+        self.logRegressionLayer = LogisticRegression(self.hiddenLayer.output, n_hidden, n_out)
+        self.params = self.hiddenLayer.params + self.logRegressionLayer.params
+        self.L1 = abs(self.hiddenLayer.W).sum() + abs(self.logRegressionLayer.W).sum()
+        self.L2_sqr = (self.hiddenLayer.W**2).sum() + (self.logRegressionLayer.W**2).sum()
+        self.negative_log_likelihood = self.logRegressionLayer.negative_log_likelihood
+        self.errors = self.logRegressionLayer.errors
+
+
+def train_mlp(
+    learning_rate=0.01,
+    L1_reg=0.00,
+    L2_reg=0.0001,
+    n_epochs=1000,
+    dataset="mnist",
+    batch_size=20,
+    n_hidden=500,
+    patience=10000,
+    patience_increase=2,
+    improvement_threshold=0.995,
+    seed=1234,
+    output_dir=None,
+):
+    """Train a multilayer perceptron on MNIST or a data set like it.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Step size of gradient descent.
+    L1_reg, L2_reg : float
+        Weights of the penalties ``L1`` and ``L2_sqr`` in the cost.
+    n_epochs : int
+        Passes over the training set, at most.
+    dataset : str or path
+        As :func:`theano_tutorials.datasets.load_data` takes it.
+    batch_size : int
+        Examples in a minibatch.
+    n_hidden : int
+        Hidden units.
+    patience, patience_increase, improvement_threshold
+        As :class:`theano_tutorials.training.EarlyStopping` takes them.
+    seed : int
+        Of the generator that draws the initial weights.
+    output_dir : path, optional
+        Folder that keeps the best parameters, as ``best_model.safetensors``.
+
+    Returns
+    -------
+    theano_tutorials.training.TrainingResult
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range or the data is not valid.
+    theano_tutorials.training.TrainingDiverged
+        If the cost becomes NaN or infinite.
+
+    Notes
+    -----
+    Defaults are those of the tutorial; it published a validation error of
+    1.690000 % and a test error of 1.650000 %, at iteration 2,070,000.
+    """
+    require_not_negative(L1_reg=L1_reg, L2_reg=L2_reg)
+    early_stopping = EarlyStopping(patience, patience_increase, improvement_threshold)
+    on_best = best_model_writer(output_dir)
+
+    datasets = load_data(dataset)
+
+    x = T.matrix("x")
+    y = T.ivector("y")
+    rng = np.random.RandomState(seed)
+    classifier = MLP(rng, x, n_features(datasets), n_hidden, N_CLASSES)
+    cost = classifier.negative_log_likelihood(y) + L1_reg * classifier.L1 + L2_reg * classifier.L2_sqr
+
+    updates = sgd_updates(cost, classifier.params, learning_rate)
+    functions = compile_functions(x, y, cost, classifier.errors(y), updates, datasets, batch_size)
+
+    return train(functions, classifier, early_stopping, n_epochs, on_best)

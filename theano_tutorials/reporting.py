@@ -1,0 +1,58 @@
+"""What a run prints: the tutorials' own lines, and a progress bar on a terminal."""
+
+import sys
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+
+def validation_line(epoch, minibatch, n_minibatches, loss):
+    """Line of a validation; ``loss`` is a fraction in [0, 1]."""
+    return f"epoch {epoch}, minibatch {minibatch}/{n_minibatches}, validation error {loss * 100:f} %"
+
+
+def test_line(epoch, minibatch, n_minibatches, loss):
+    """Line of a new best model's test; ``loss`` is a fraction in [0, 1]."""
+    return f"     epoch {epoch}, minibatch {minibatch}/{n_minibatches}, test error of best model {loss * 100:f} %"
+
+
+def best_line(result):
+    """The best figures of a :class:`~theano_tutorials.training.TrainingResult`."""
+    if not result.best_iteration:
+        return "No validation was reached"
+    return (
+        f"Best validation score of {result.best_validation_loss * 100:f} % obtained at iteration "
+        f"{result.best_iteration}, with test performance {result.test_loss * 100:f} %"
+    )
+
+
+def summary(result):
+    """Closing lines of a run that came to its end."""
+    return (
+        f"Optimization complete. {best_line(result)}\n"
+        f"The code ran for {result.n_epochs} epochs, with {result.n_epochs / result.seconds:.2f} epochs/sec"
+    )
+
+
+class _ProgressBar:
+    def __init__(self, bar):
+        self._bar = bar
+
+    def advance(self, cost, total):
+        """Count one iteration of an expected total, and show its cost."""
+        if not self._bar.disable:
+            self._bar.total = int(total)
+            self._bar.set_postfix_str(f"cost {cost:.4f}", refresh=False)
+            self._bar.update()
+
+    def write(self, line):
+        """Print a line above the bar."""
+        tqdm.write(line, file=sys.stdout)
+        sys.stdout.flush()
+
+
+@contextmanager
+def progress_bar():
+    """Bar with iterations, cost and time left on a terminal; nothing in a pipe."""
+    with tqdm(unit="it", desc="training", disable=None, leave=False, dynamic_ncols=True) as bar:
+        yield _ProgressBar(bar)
