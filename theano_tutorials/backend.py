@@ -10,9 +10,7 @@ import ctypes
 import functools
 import os
 import shlex
-import shutil
 import sys
-import sysconfig
 import tempfile
 import warnings
 from contextlib import contextmanager
@@ -22,11 +20,11 @@ import filelock
 import numpy as np
 import scipy_openblas32
 
-from theano_tutorials import compilelock
+from theano_tutorials import compilelock, machine
 
 # Theano calls these by their Fortran names; the OpenBLAS of PyPI has them with a prefix.
 _BLAS_SYMBOLS = [
-    *(f"{name}_" for name in "sgemm dgemm sgemv dgemv sger dger sdot ddot saxpy daxpy".split()),
+    *("sgemm_", "dgemm_", "sgemv_", "dgemv_", "sger_", "dger_", "sdot_", "ddot_", "saxpy_", "daxpy_"),
     "openblas_get_num_threads",
     "openblas_set_num_threads",
 ]
@@ -34,27 +32,13 @@ _BLAS_PREFIX = "scipy_"
 _BLAS_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
 
 
-def check_python():
-    """Raise ImportError where Theano can neither be compiled for nor imported."""
-    if sys.version_info >= (3, 12):
-        raise ImportError(
-            f"Python {sys.version_info.major}.{sys.version_info.minor} cannot run Theano 1.0.5: use Python 3.9 to 3.11"
-        )
+def check_machine(needs_compiler):
+    """Raise ImportError where Theano cannot work; the message says what to install."""
+    problem = machine.python_problem() or (needs_compiler and machine.compiler_problem())
+    if problem:
+        raise ImportError(problem)
     if int(np.__version__.split(".")[0]) >= 2:
-        raise ImportError(f"NumPy {np.__version__} cannot run Theano 1.0.5: pip install 'numpy<2'")
-
-
-def check_compiler():
-    """Raise ImportError where Theano would find no compiler or no Python headers."""
-    if shutil.which("g++") is None:
-        raise ImportError("no C++ compiler: install g++ (Debian, Ubuntu: apt-get install g++)")
-    header = Path(sysconfig.get_path("include"), "Python.h")
-    if not header.exists():
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        raise ImportError(
-            f"no Python headers ({header}): install python{version}-dev "
-            f"(Debian, Ubuntu: apt-get install python{version}-dev)"
-        )
+        raise ImportError(f"NumPy {np.__version__}: Theano 1.0.5 needs NumPy 1: pip install 'numpy>=1.26,<2'")
 
 
 def restore_numpy_aliases():
@@ -153,11 +137,8 @@ def _locked(function):
 def _import_theano(flags):
     sys.modules["theano.gof.compilelock"] = compilelock
     # Theano compiles two modules while it is imported, and loads them without its lock.
-    with (
-        _theano_flags(flags),
-        filelock.FileLock(Path(tempfile.gettempdir(), f"theano_tutorials-import-{os.getuid()}.lock")),
-        warnings.catch_warnings(),
-    ):
+    import_lock = filelock.FileLock(Path(tempfile.gettempdir(), f"theano_tutorials-import-{os.getuid()}.lock"))
+    with import_lock, _theano_flags(flags), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from theano.gof.cmodule import ModuleCache
 
@@ -188,10 +169,8 @@ def set_up():
         If Python, NumPy, the compiler or the Python headers do not allow it;
         says what to install.
     """
-    check_python()
     user_flags = flags_of_the_user()
-    if "cxx" not in user_flags:
-        check_compiler()
+    check_machine(needs_compiler="cxx" not in user_flags)
     restore_numpy_aliases()
     use_python_scan()
     flags = {name: value for name, value in default_flags().items() if name not in user_flags}

@@ -94,3 +94,38 @@ def best_model_writer(output_dir):
         raise FileExistsError(f"{path} holds the result of another run: choose another output folder, or remove it")
     tempfile.TemporaryFile(dir=path.parent).close()
     return lambda model: save_parameters(path, model)
+
+
+def load_parameters(path, model):
+    """Set the parameters of a model from a file of :func:`save_parameters`.
+
+    Parameters
+    ----------
+    path : path
+    model : object
+        Of the same class and shapes as the one that was saved.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is not a safetensors file, or its names, shapes or dtypes are not
+        those of the model; nothing is set then.
+    """
+    try:
+        values = safetensors.numpy.load(Path(path).read_bytes())
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path}: not a valid safetensors file ({error})") from error
+    parameters = named_parameters(model)
+    found = {name: (value.shape, str(value.dtype)) for name, value in values.items()}
+    expected = {name: (param.get_value(borrow=True).shape, param.dtype) for name, param in parameters.items()}
+    differences = [
+        f"{name}: {found.get(name, 'missing')}, expected {expected.get(name, 'none')}"
+        for name in sorted({*found, *expected})
+        if found.get(name) != expected.get(name)
+    ]
+    if differences:
+        raise ValueError(f"{path} does not fit {type(model).__name__}: {'; '.join(differences)}")
+    for name, param in parameters.items():
+        param.set_value(values[name])

@@ -9,7 +9,7 @@ those that the rest of Theano uses.
 import logging
 import os
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 
 import filelock
 
@@ -17,7 +17,7 @@ _SILENT_WAIT = 5  # seconds
 _logger = logging.getLogger(__name__)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _lock_in(folder):
     os.makedirs(folder, exist_ok=True)
     return filelock.FileLock(os.path.join(folder, "compile.lock"))

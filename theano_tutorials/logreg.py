@@ -129,7 +129,8 @@ def train_logreg(
     n_epochs : int
         Passes over the training set, at most.
     dataset : str or path
-        As :func:`theano_tutorials.datasets.load_data` takes it.
+        mnist, fashion-mnist, kmnist, or a path to a folder of IDX files, an
+        .npz or a .pkl.gz, as :func:`theano_tutorials.datasets.load_data` takes it.
     batch_size : int
         Examples in a minibatch.
     patience, patience_increase, improvement_threshold

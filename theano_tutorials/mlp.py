@@ -173,7 +173,8 @@ def train_mlp(
     n_epochs : int
         Passes over the training set, at most.
     dataset : str or path
-        As :func:`theano_tutorials.datasets.load_data` takes it.
+        mnist, fashion-mnist, kmnist, or a path to a folder of IDX files, an
+        .npz or a .pkl.gz, as :func:`theano_tutorials.datasets.load_data` takes it.
     batch_size : int
         Examples in a minibatch.
     n_hidden : int

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Callable, NamedTuple
 
 import numpy as np
-
 import theano
 import theano.tensor as T
 

@@ -1,0 +1,41 @@
+# make train: everything from nothing, then logistic regression on MNIST.
+# make test: the same, then the tests. Other targets: see README.md.
+
+VENV := .venv
+# The first interpreter that runs; theano_tutorials/machine.py says whether it will do.
+PYTHON ?= $(shell for p in python3.11 python3.10 python3.9 python3; do \
+	$$p -c '' 2>/dev/null && echo $$p && break; done)
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+INSTALLED := $(VENV)/installed
+
+.PHONY: setup train test lint format wheel clean
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python: install python3.11, python3.11-dev and python3.11-venv" >&2; exit 1; }
+	@$(PYTHON) theano_tutorials/machine.py
+	@echo "Setting up $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --editable '.[test]'
+	@touch $@
+
+train: setup
+	@$(VENV)/bin/python scripts/train_logreg.py
+
+test: setup
+	@$(VENV)/bin/python -m pytest
+
+lint: setup
+	$(VENV)/bin/python -m ruff check .
+	$(VENV)/bin/python -m ruff format --check .
+
+format: setup
+	$(VENV)/bin/python -m ruff check --fix .
+	$(VENV)/bin/python -m ruff format .
+
+wheel: setup
+	$(VENV)/bin/python -m pip wheel --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,93 @@
+"""What the scripts share: a command line out of a function's signature, and exit codes."""
+
+import argparse
+import inspect
+import os
+import re
+import sys
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+try:
+    import theano_tutorials
+    from theano_tutorials import reporting
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {error.name} is not installed in {sys.executable}: run make setup, then use .venv/bin/python")
+except ImportError as error:
+    sys.exit(f"error: {error}")
+except KeyboardInterrupt:
+    sys.exit(INTERRUPTED)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        sys.exit(f"error: {message} (see {self.prog} --help)")
+
+
+def _number(text):
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+_number.__name__ = "number"  # argparse names it in its message
+
+
+def _descriptions(documented):
+    """Parameter name -> its text in a NumPy-style docstring, without markup."""
+    section = re.search(r"Parameters\n-+\n(.*?)(\n\n|$)", inspect.getdoc(documented), re.DOTALL)[1]
+    entries = re.findall(r"^(\S[^:\n]*?)(?: :.*)?\n((?:[ ]+.*\n?)+)", section, re.MULTILINE)
+    markup = re.compile(r":\w+:`~?(?:[\w.]*\.)?(\w+)`|``(.*?)``")
+    return {
+        name: markup.sub(lambda match: match[1] or match[2], " ".join(text.split()).rstrip("."))
+        for names, text in entries
+        for name in names.split(", ")
+    }
+
+
+def _parser(function):
+    parser = _Parser(description=inspect.getdoc(function).splitlines()[0])
+    descriptions = {**_descriptions(function), **_descriptions(theano_tutorials.EarlyStopping)}
+    for name, parameter in inspect.signature(function).parameters.items():
+        default = parameter.default
+        kind = {"metavar": "TEXT"}
+        if isinstance(default, tuple):
+            kind = {"metavar": "N", "type": _number, "nargs": len(default)}
+        elif isinstance(default, (int, float)):
+            kind = {"metavar": "N", "type": _number}
+        shown = "none" if default is None else "%(default)s"
+        parser.add_argument(
+            "--" + name.replace("_", "-").lower(),
+            dest=name,
+            default=default,
+            help=f"{descriptions[name].replace('%', '%%')} (default: {shown})",
+            **kind,
+        )
+    return parser
+
+
+def run(function):
+    """Call ``function`` with the options of the command line, and exit.
+
+    The exit code is 0, 1 for an error, which is one line on standard error, or
+    130 for Ctrl-C.
+    """
+    options = vars(_parser(function).parse_args())
+    try:
+        function(**options)
+    except theano_tutorials.TrainingInterrupted as interrupt:
+        print(f"Interrupted in epoch {interrupt.result.n_epochs}. {reporting.best_line(interrupt.result)}")
+        sys.exit(INTERRUPTED)
+    except KeyboardInterrupt:
+        print("Interrupted before the training began")
+        sys.exit(INTERRUPTED)
+    except theano_tutorials.TrainingDiverged as error:
+        print(reporting.best_line(error.result))
+        sys.exit(f"error: {error}")
+    except BrokenPipeError:
+        # Nobody reads on; without this Python complains when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit("error: standard output was closed")
+    except (OSError, ValueError, MemoryError) as error:
+        sys.exit(f"error: {str(error) or type(error).__name__}")
