@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import safetensors.numpy
 
 BEST_MODEL = "best_model.safetensors"
@@ -69,7 +70,10 @@ def save_parameters(path, model):
     OSError
         If the file cannot be written.
     """
-    values = {name: param.get_value(borrow=True) for name, param in named_parameters(model).items()}
+    # In C order: safetensors writes the memory of an array as it lies there.
+    values = {
+        name: np.asarray(param.get_value(borrow=True), order="C") for name, param in named_parameters(model).items()
+    }
     write_atomically(path, safetensors.numpy.save(values, metadata={"model": type(model).__name__}))
 
 
@@ -115,7 +119,7 @@ def load_parameters(path, model):
     """
     try:
         values = safetensors.numpy.load(Path(path).read_bytes())
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, KeyError) as error:  # KeyError: a dtype that NumPy does not have
         raise ValueError(f"{path}: not a valid safetensors file ({error})") from error
     parameters = named_parameters(model)
     found = {name: (value.shape, str(value.dtype)) for name, value in values.items()}

@@ -3,6 +3,8 @@
 import math
 import numbers
 
+import theano
+
 
 def require_positive(**values):
     """Raise ValueError unless each named value is a positive, finite number."""
@@ -43,9 +45,10 @@ def require_shape(length, **values):
 def require_ndim(ndim, **variables):
     """Raise TypeError unless each named symbolic variable has that many dimensions."""
     for name, variable in variables.items():
-        found = getattr(variable, "ndim", None)
-        if found != ndim:
-            raise TypeError(f"{name} is {variable!r} with ndim {found}: expected a symbolic variable with ndim {ndim}")
+        if not isinstance(variable, theano.Variable):
+            raise TypeError(f"{name} is of type {type(variable).__name__}: expected a symbolic variable")
+        if variable.ndim != ndim:
+            raise TypeError(f"{name} ({variable}) has ndim {variable.ndim}: expected a variable with ndim {ndim}")
 
 
 def require_labels(y):

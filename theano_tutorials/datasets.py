@@ -9,12 +9,14 @@ to handwritten letters", 2017.
 """
 
 import gzip
+import io
+import os
 import pickle
 import re
 import struct
 import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pooch
@@ -159,7 +161,7 @@ def read_data(dataset="mnist"):
     DatasetError
         If the data set is not there or not valid.
     """
-    path = Path(dataset).expanduser()
+    path = Path(os.path.expanduser(dataset))
     if str(dataset) in KNOWN_DATASETS:
         path = _folder_of_known(str(dataset))
         splits = _read_idx_folder(path)
@@ -178,9 +180,10 @@ def read_data(dataset="mnist"):
         splits = _read_pickle(path)
     else:
         raise DatasetError(f"{path}: expected a folder of IDX files, an .npz file, a .pkl or a .pkl.gz file")
-    if len(splits) == 2:
-        splits = _split_validation(path, splits)
-    checked = [_checked_split(f"{path}, {name} set", *split) for name, split in zip(_SPLITS, splits)]
+    names = _SPLITS if len(splits) == len(_SPLITS) else (_SPLITS[0], _SPLITS[-1])
+    checked = [_checked_split(f"{path}, {name} set", *split) for name, split in zip(names, splits)]
+    if len(checked) == 2:
+        checked = _split_validation(path, checked)
     widths = [inputs.shape[1] for inputs, _ in checked]
     if len(set(widths)) != 1:
         raise DatasetError(f"{path}: images of {', '.join(map(str, widths))} pixels: expected one size in all sets")
@@ -259,7 +262,7 @@ def _idx_groups(folder):
     # Sorted backwards, so that of a file and its .gz the unpacked one is kept.
     for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else ():
         match = _IDX_NAME.fullmatch(path.name)
-        if match:
+        if match and path.is_file():
             split = "train" if match["split"] == "train" else "test"
             groups.setdefault(match["prefix"], {})[split, match["kind"]] = path
     return {prefix: files for prefix, files in groups.items() if len(files) == 4}
@@ -330,6 +333,8 @@ def read_idx(path, n_dimensions):
         raise DatasetError(
             f"{path}: {found} bytes after the header: expected {size}, for {' x '.join(map(str, shape))}"
         )
+    if size == 0:
+        raise DatasetError(f"{path}: {' x '.join(map(str, shape))} bytes: expected at least one")
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
 
 
@@ -354,7 +359,7 @@ def _read_at_most(file, size):
 def _read_npz(path):
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive)
+            arrays = {name: array for name, array in archive.items() if isinstance(array, np.ndarray)}
     except Exception as error:  # NumPy, zipfile, zlib and struct each have their own
         raise DatasetError(f"{path}: not a valid .npz file ({type(error).__name__}: {error})") from error
     names = ["train", "valid", "test"] if "x_valid" in arrays or "y_valid" in arrays else ["train", "test"]
@@ -367,15 +372,22 @@ def _read_npz(path):
 # Pickle
 
 
+def _require_text(value):
+    # Before it gets into a message: nested tuples take 300 bytes in a pickle, and terabytes as text.
+    if not isinstance(value, str):
+        raise DatasetError(f"an object of type {type(value).__name__}: expected text")
+    return value
+
+
 class _PickledDtype:
     """Stands for a ``numpy.dtype`` in a pickle: nothing of NumPy's own is called."""
 
     def __init__(self, code, *_):
-        self.code = str(code)
+        self.code = _require_text(code)
         self.byte_order = "|"
 
     def __setstate__(self, state):
-        self.byte_order = state[1]
+        self.byte_order = _require_text(state[1])
 
     def dtype(self):
         if not re.fullmatch(r"[biuf][1248]", self.code) or self.byte_order not in ("<", ">", "|", "="):
@@ -414,7 +426,7 @@ class _PickledBuffer:
 
 def _encode(text, encoding):
     # Python 3 writes bytes in this way for protocols up to 2.
-    if encoding != "latin1":
+    if _require_text(encoding) != "latin1":
         raise DatasetError(f"bytes encoded as {encoding!r}: expected latin1")
     return text.encode("latin1")
 
@@ -428,8 +440,32 @@ _ADMITTED = {
 }
 
 
+# Arrays need none of these: extension codes, which find_class does not see once they are cached, and
+# dictionaries and sets, since to hash nested tuples takes as long as to print them.
+_REFUSED_OPCODES = b"\x82\x83\x84" + b"}dsu\x8f\x90\x91"
+
+
 class _ArrayUnpickler(pickle._Unpickler):
     # The unpickler in Python: the one in C allocates whatever a damaged file asks for.
+    dispatch: ClassVar = {
+        opcode: load for opcode, load in pickle._Unpickler.dispatch.items() if opcode not in _REFUSED_OPCODES
+    }
+
+    def load_build(self):
+        # Of anything else, such as the classes above, a state would replace attributes.
+        state = self.stack.pop()
+        target = self.stack[-1]
+        if not isinstance(target, (_PickledArray, _PickledDtype)):
+            raise DatasetError(f"a state for a {type(target).__name__}: expected one for an array")
+        target.__setstate__(state)
+
+    def load_bytearray8(self):
+        # The inherited method allocates what the file asks for, too.
+        (size,) = struct.unpack("<Q", self.read(8))
+        self.append(self.read(size))
+
+    dispatch.update({pickle.BUILD[0]: load_build, pickle.BYTEARRAY8[0]: load_bytearray8})
+
     def find_class(self, module, name):
         module = re.sub(r"^numpy\._?core\.", "", module)
         try:
@@ -441,7 +477,8 @@ class _ArrayUnpickler(pickle._Unpickler):
 def _read_pickle(path):
     try:
         with _open(path) as file:
-            content = _ArrayUnpickler(file, encoding="latin1").load()
+            data = io.BytesIO(file.read())  # all of it, since the checksum of gzip is at the end
+        content = _ArrayUnpickler(data, encoding="latin1").load()
         return [tuple(part.array() for part in split) for split in _three_pairs(content)]
     except Exception as error:  # a damaged pickle raises whatever its last opcode does
         raise DatasetError(f"{path}: not a pickle of MNIST ({type(error).__name__}: {error})") from error

@@ -133,7 +133,7 @@ class EarlyStopping:
     """
 
     def __init__(self, patience, patience_increase=2, improvement_threshold=0.995):
-        if patience < 2:
+        if not 2 <= patience < math.inf:
             raise ValueError(f"patience is {patience!r}: expected at least 2 minibatches")
         if not (math.isfinite(patience_increase) and patience_increase >= 1):
             raise ValueError(f"patience_increase is {patience_increase!r}: expected a number of at least 1")

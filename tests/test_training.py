@@ -1,0 +1,417 @@
+"""Gradient descent, the patience loop, and what they leave behind."""
+
+import math
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+import theano
+import theano.tensor as T
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from theano_tutorials import (
+    EarlyStopping,
+    LogisticRegression,
+    TrainingDiverged,
+    TrainingInterrupted,
+    compile_functions,
+    evaluate,
+    sgd_updates,
+    shared_dataset,
+    train,
+    train_lenet,
+    train_logreg,
+    train_mlp,
+)
+from theano_tutorials.training import Functions
+
+LEARNING_RATE = 0.5
+
+
+# Early stopping
+
+
+def patience_loop(losses, n_epochs, n_train_batches, patience, patience_increase, improvement_threshold):
+    """The loop of ../shared/DESIGN.md, word for word, on given validation losses.
+
+    Returns the trace (iteration, patience, best loss) of every minibatch, and
+    the iteration of the best loss.
+    """
+    losses = iter(losses)
+    validation_frequency = min(n_train_batches, patience // 2)
+    best, best_iteration = math.inf, -1
+    trace = []
+    epoch, done = 0, False
+    while epoch < n_epochs and not done:
+        epoch += 1
+        for minibatch_index in range(n_train_batches):
+            iteration = (epoch - 1) * n_train_batches + minibatch_index
+            if (iteration + 1) % validation_frequency == 0:
+                loss = next(losses)
+                if loss < best:
+                    if loss < best * improvement_threshold:
+                        patience = max(patience, iteration * patience_increase)
+                    best = loss
+                    best_iteration = iteration
+            trace.append((iteration, patience, best))
+            if patience <= iteration:
+                done = True
+                break
+    return trace, best_iteration
+
+
+class Recorder:
+    """Stands in the place of the compiled functions: costs nothing, notes its calls."""
+
+    def __init__(self, losses, early_stopping):
+        self.losses = iter(losses)
+        self.early_stopping = early_stopping
+        self.iterations = 0
+        self.states = []
+
+    def train(self, _):
+        self.note()
+        self.iterations += 1
+        return 0.0
+
+    def note(self):
+        """Record the state at the end of the iteration before."""
+        if self.iterations:
+            self.states.append((self.iterations - 1, self.early_stopping.patience, self.early_stopping.best_loss))
+
+    def validate(self, _):
+        return next(self.losses)
+
+    def test(self, _):
+        return 0.0
+
+
+class NoParameters:
+    params = ()
+
+
+@settings(max_examples=3000, deadline=None, derandomize=True)
+@given(
+    data=st.data(),
+    n_epochs=st.integers(1, 8),
+    n_train_batches=st.integers(1, 12),
+    patience=st.integers(2, 60),
+    patience_increase=st.sampled_from([1, 1.5, 2, 3]),
+    improvement_threshold=st.sampled_from([0.5, 0.9, 0.995, 1.0]),
+)
+def test_training_follows_the_patience_loop_iteration_for_iteration(
+    data, n_epochs, n_train_batches, patience, patience_increase, improvement_threshold
+):
+    n_losses = n_epochs * n_train_batches
+    losses = data.draw(st.lists(st.floats(0, 1), min_size=n_losses, max_size=n_losses))
+    expected, best_iteration = patience_loop(
+        losses, n_epochs, n_train_batches, patience, patience_increase, improvement_threshold
+    )
+
+    early_stopping = EarlyStopping(patience, patience_increase, improvement_threshold)
+    recorder = Recorder(losses, early_stopping)
+    functions = Functions(recorder.train, recorder.validate, recorder.test, n_train_batches, 1, 1)
+    result = train(functions, NoParameters, early_stopping, n_epochs)
+    recorder.note()
+
+    assert recorder.states == expected
+    assert early_stopping.best_iteration == best_iteration
+    assert result.best_iteration == best_iteration + 1
+    assert result.best_validation_loss == expected[-1][2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"patience": 1}, "patience is 1: expected at least 2"),
+        ({"patience": float("nan")}, "patience is nan"),
+        ({"patience": 10, "patience_increase": 0.5}, "patience_increase is 0.5: expected a number of at least 1"),
+        ({"patience": 10, "patience_increase": float("inf")}, "patience_increase is inf"),
+        ({"patience": 10, "improvement_threshold": 0}, r"improvement_threshold is 0: expected a number in \(0, 1\]"),
+        ({"patience": 10, "improvement_threshold": float("nan")}, "improvement_threshold is nan"),
+    ],
+)
+def test_early_stopping_refuses_arguments_out_of_range(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        EarlyStopping(**arguments)
+
+
+# A small problem
+
+
+def digits(n, seed=0):
+    """Points of two features and three classes that a linear classifier can nearly separate."""
+    rng = np.random.RandomState(seed)
+    labels = rng.randint(3, size=n)
+    centres = np.array([[0, 1], [1, -1], [-1, -1]])
+    return (centres[labels] + 0.4 * rng.randn(n, 2)).astype("float32"), labels
+
+
+SPLITS = [digits(60, 1), digits(24, 2), digits(24, 3)]
+
+
+def problem(batch_size, learning_rate=LEARNING_RATE, splits=SPLITS):
+    """Classifier and compiled functions of the small problem."""
+    x, y = T.matrix("x"), T.ivector("y")
+    classifier = LogisticRegression(x, 2, 3)
+    cost = classifier.negative_log_likelihood(y)
+    updates = sgd_updates(cost, classifier.params, learning_rate)
+    datasets = [shared_dataset(split) for split in splits]
+    return classifier, compile_functions(x, y, cost, classifier.errors(y), updates, datasets, batch_size)
+
+
+def gradient_descent_in_numpy(inputs, labels, batch_size, n_epochs):
+    """The same in float64, with the gradient of the softmax written out."""
+    W, b = np.zeros((2, 3)), np.zeros(3)
+    for _ in range(n_epochs):
+        for start in range(0, len(inputs) // batch_size * batch_size, batch_size):
+            x, y = inputs[start : start + batch_size], labels[start : start + batch_size]
+            scores = np.exp(x @ W + b)
+            difference = scores / scores.sum(axis=1, keepdims=True) - np.eye(3)[y]
+            W -= LEARNING_RATE * x.T @ difference / batch_size
+            b -= LEARNING_RATE * difference.mean(axis=0)
+    return W, b
+
+
+@pytest.mark.parametrize(
+    ("kind", "batch_size"), [("stochastic", 1), ("minibatch", 7), ("minibatch", 20), ("full batch", 24)]
+)
+def test_gradient_descent_of_every_kind_is_the_same_code(kind, batch_size):
+    splits = [SPLITS[1]] * 3 if kind == "full batch" else SPLITS
+    classifier, functions = problem(batch_size, splits=splits)
+    n_epochs = 3
+    assert functions.n_train_batches == (1 if kind == "full batch" else 60 // batch_size)
+    for _ in range(n_epochs):
+        for index in range(functions.n_train_batches):
+            functions.train(index)
+    W, b = gradient_descent_in_numpy(*splits[0], batch_size, n_epochs)
+    # Each update rounds values of order one once; the errors add up.
+    tolerance = 4 * n_epochs * functions.n_train_batches * np.finfo("float32").eps
+    np.testing.assert_allclose(classifier.W.get_value(), W, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(classifier.b.get_value(), b, rtol=0, atol=tolerance)
+
+
+def test_the_last_partial_minibatch_is_left_out():
+    _, functions = problem(batch_size=7)
+    assert (functions.n_train_batches, functions.n_valid_batches, functions.n_test_batches) == (8, 3, 3)
+
+
+def test_train_returns_the_cost_before_the_update():
+    _, functions = problem(batch_size=20)
+    assert functions.train(0) == pytest.approx(math.log(3), rel=1e-6)
+    assert functions.train(0) < math.log(3)
+
+
+@pytest.mark.parametrize("rate", [0, -0.1, math.nan, math.inf, "fast", None])
+def test_learning_rate_must_be_positive_and_finite(rate):
+    classifier = LogisticRegression(T.matrix(), 2, 3)
+    with pytest.raises(ValueError, match=r"learning_rate is .*: expected a positive, finite number"):
+        sgd_updates(classifier.negative_log_likelihood(T.ivector()), classifier.params, rate)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "message"),
+    [
+        (0, "batch_size is 0: expected an integer of at least 1"),
+        (2.0, "batch_size is 2.0: expected an integer"),
+        (True, "batch_size is True: expected an integer"),
+        (25, "batch_size is 25: expected at most 24, the size of the smallest split .* 60, 24, 24"),
+    ],
+)
+def test_batch_size_must_fit_the_smallest_split(batch_size, message):
+    with pytest.raises(ValueError, match=message):
+        problem(batch_size)
+
+
+@pytest.mark.parametrize("n_epochs", [0, -1, 1.5])
+def test_number_of_epochs_must_be_a_count(n_epochs):
+    classifier, functions = problem(20)
+    with pytest.raises(ValueError, match=r"n_epochs is .*: expected an integer of at least 1"):
+        train(functions, classifier, EarlyStopping(100), n_epochs)
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "message"),
+    [
+        (train_logreg, {"learning_rate": -1}, "learning_rate is -1"),
+        (train_mlp, {"L1_reg": -1}, "L1_reg is -1: expected a finite number of at least 0"),
+        (train_mlp, {"L2_reg": math.nan}, "L2_reg is nan"),
+        (train_mlp, {"n_hidden": 0}, "is 0: expected an integer of at least 1"),
+        (train_mlp, {"batch_size": 10001}, "batch_size is 10001: expected at most 10000"),
+        (train_lenet, {"nkerns": (20, 0)}, r"nkerns is \(20, 0\): expected 2 integers of at least 1"),
+        (train_lenet, {"patience": math.inf}, "patience is inf"),
+        (train_lenet, {"patience": 0}, "patience is 0"),
+    ],
+)
+def test_train_functions_refuse_wrong_options(function, options, message):
+    with pytest.raises(ValueError, match=message):
+        function(**options)
+
+
+def test_lenet_refuses_images_of_another_size(tmp_path):
+    images = np.zeros((12, 8, 8), "uint8")
+    np.savez(tmp_path / "small.npz", x_train=images, y_train=np.zeros(12, int), x_test=images, y_test=np.zeros(12, int))
+    with pytest.raises(ValueError, match="has 64 pixels an image: expected 28 x 28 = 784"):
+        train_lenet(dataset=tmp_path / "small.npz")
+
+
+# The loop
+
+
+def test_training_ends_with_the_best_parameters_in_the_model():
+    seen = []
+    classifier, functions = problem(batch_size=20, learning_rate=3.0)
+    result = train(
+        functions,
+        classifier,
+        EarlyStopping(60),
+        n_epochs=20,
+        on_best=lambda model: seen.append(model.W.get_value()),
+    )
+    assert result.model is classifier
+    np.testing.assert_array_equal(classifier.W.get_value(), seen[-1])
+    errors = [functions.validate(i) for i in range(functions.n_valid_batches)]
+    assert np.mean(errors) == result.best_validation_loss
+    assert np.mean([functions.test(i) for i in range(functions.n_test_batches)]) == result.test_loss
+
+
+def test_training_twice_gives_the_same_bits():
+    first, second = (problem(batch_size=7) for _ in range(2))
+    for classifier, functions in (first, second):
+        train(functions, classifier, EarlyStopping(100), n_epochs=10)
+    for a, b in zip(first[0].params, second[0].params):
+        np.testing.assert_array_equal(a.get_value(), b.get_value())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_cost_that_is_not_finite_stops_and_keeps_the_best(value):
+    inputs, labels = SPLITS[0]
+    # The poison is in the last minibatch of three.
+    poisoned = inputs.copy()
+    poisoned[-1] = value
+    classifier, functions = problem(batch_size=20, splits=[(poisoned, labels), SPLITS[1], SPLITS[2]])
+    # Patience 2: validation after every minibatch.
+    early_stopping = EarlyStopping(2, patience_increase=100)
+    with pytest.raises(
+        TrainingDiverged, match=r"the cost is .* at iteration 3 \(epoch 1\): lower the learning rate"
+    ) as caught:
+        train(functions, classifier, early_stopping, n_epochs=5)
+    result = caught.value.result
+    assert result.best_iteration in (1, 2)
+    assert np.isfinite(classifier.W.get_value()).all()
+    assert np.mean([functions.validate(i) for i in range(functions.n_valid_batches)]) == result.best_validation_loss
+
+
+def test_ctrl_c_stops_and_keeps_the_best():
+    classifier, functions = problem(batch_size=20)
+    calls = []
+
+    def interrupted_train(index):
+        calls.append(index)
+        if len(calls) == 50:
+            os.kill(os.getpid(), signal.SIGINT)
+        return functions.train(index)
+
+    assert threading.current_thread() is threading.main_thread()
+    with pytest.raises(TrainingInterrupted) as caught:
+        train(functions._replace(train=interrupted_train), classifier, EarlyStopping(10**6), n_epochs=10**6)
+    result = caught.value.result
+    assert result.n_epochs == 17
+    assert 0 < result.best_iteration <= 50
+    assert np.mean([functions.validate(i) for i in range(functions.n_valid_batches)]) == result.best_validation_loss
+
+
+# Values of expressions
+
+
+def test_evaluate_gives_an_expression_over_any_part_of_the_data():
+    x = T.matrix("x")
+    classifier = LogisticRegression(x, 2, 3)
+    classifier.W.set_value(np.float32([[0, 1, -1], [1, -1, -1]]))
+    test_x, _ = shared_dataset(SPLITS[2])
+    expected = (SPLITS[2][0] @ classifier.W.get_value()).argmax(axis=1)
+    np.testing.assert_array_equal(evaluate(classifier.y_pred, {x: test_x}), expected)
+    np.testing.assert_array_equal(evaluate(classifier.y_pred, {x: test_x[5:9]}), expected[5:9])
+    prediction, probabilities = evaluate([classifier.y_pred, classifier.p_y_given_x], {x: SPLITS[2][0][:4]})
+    np.testing.assert_array_equal(prediction, expected[:4])
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), expected[:4])
+
+
+# Shared variables
+
+
+def test_updates_change_the_shared_values_and_only_they():
+    classifier, functions = problem(batch_size=20)
+    before = classifier.W.get_value()
+    for index in range(functions.n_valid_batches):
+        functions.validate(index)
+        functions.test(index)
+    np.testing.assert_array_equal(classifier.W.get_value(), before)
+    functions.train(0)
+    assert not np.array_equal(classifier.W.get_value(), before)
+
+
+def test_updates_do_not_touch_the_data():
+    x, y = T.matrix(), T.ivector()
+    classifier = LogisticRegression(x, 2, 3)
+    cost = classifier.negative_log_likelihood(y)
+    datasets = [shared_dataset(split) for split in SPLITS]
+    functions = compile_functions(
+        x, y, cost, classifier.errors(y), sgd_updates(cost, classifier.params, 0.5), datasets, 20
+    )
+    functions.train(0)
+    for (data_x, data_y), (inputs, labels) in zip(datasets, SPLITS):
+        np.testing.assert_array_equal(data_x.get_value(), inputs)
+        np.testing.assert_array_equal(data_y.eval(), labels)
+
+
+def test_get_value_is_a_copy_unless_borrowed():
+    classifier, _ = problem(batch_size=20)
+    copy = classifier.W.get_value()
+    copy += 1
+    assert not classifier.W.get_value().any()
+    borrowed = classifier.W.get_value(borrow=True)
+    borrowed += 1
+    np.testing.assert_array_equal(classifier.W.get_value(), np.ones((2, 3), "float32"))
+
+
+def test_set_value_reaches_the_compiled_functions():
+    classifier, functions = problem(batch_size=20)
+    classifier.W.set_value(np.float32([[0, 1, -1], [1, -1, -1]]))
+    predictions = (SPLITS[1][0][:20] @ classifier.W.get_value()).argmax(axis=1)
+    assert functions.validate(0) == np.mean(predictions != SPLITS[1][1][:20])
+
+
+def test_set_value_copies_unless_borrowed():
+    classifier, _ = problem(batch_size=20)
+    values = np.zeros((2, 3), "float32")
+    classifier.W.set_value(values)
+    values += 1
+    assert not classifier.W.get_value().any()
+    classifier.W.set_value(values, borrow=True)
+    values += 1
+    np.testing.assert_array_equal(classifier.W.get_value(), np.full((2, 3), 2, "float32"))
+
+
+def test_givens_equal_inputs_to_the_last_bit():
+    def fresh():
+        x, y = T.matrix(), T.ivector()
+        classifier = LogisticRegression(x, 2, 3)
+        cost = classifier.negative_log_likelihood(y)
+        return x, y, classifier, cost, sgd_updates(cost, classifier.params, 0.5)
+
+    x, y, by_inputs, cost, updates = fresh()
+    train_by_inputs = theano.function([x, y], cost, updates=updates)
+    x, y, by_givens, cost, updates = fresh()
+    functions = compile_functions(
+        x, y, cost, by_givens.errors(y), updates, [shared_dataset(split) for split in SPLITS], batch_size=20
+    )
+    inputs, labels = SPLITS[0]
+    for index in [0, 1, 2, 0, 1, 2]:
+        rows = slice(20 * index, 20 * (index + 1))
+        assert train_by_inputs(inputs[rows], labels[rows].astype("int32")) == functions.train(index)
+    for a, b in zip(by_inputs.params, by_givens.params):
+        np.testing.assert_array_equal(a.get_value(), b.get_value())
