@@ -22,6 +22,8 @@ import scipy_openblas32
 
 from theano_tutorials import compilelock, machine
 
+# Set where the user does not; allow_gc asks for fresh memory in every call.
+_FLAGS = {"floatX": "float32", "allow_gc": "False"}
 # Theano calls these by their Fortran names; the OpenBLAS of PyPI has them with a prefix.
 _BLAS_SYMBOLS = [
     *("sgemm_", "dgemm_", "sgemv_", "dgemv_", "sger_", "dger_", "sdot_", "ddot_", "saxpy_", "daxpy_"),
@@ -85,16 +87,10 @@ def set_blas_threads():
         getattr(library, f"{_BLAS_PREFIX}openblas_set_num_threads")(1)
 
 
-def default_flags():
-    """Theano flags that this library sets where the user does not."""
-    return {"floatX": "float32", "allow_gc": "False", "blas.ldflags": blas_flags()}
-
-
 def flags_of_the_user():
-    """Names of the flags set in THEANO_FLAGS and in the files of THEANORC."""
-    flags = {
-        entry.split("=", 1)[0].strip() for entry in _split_flags(os.environ.get("THEANO_FLAGS", "")) if "=" in entry
-    }
+    """Names, in lower case, of the flags set in THEANO_FLAGS and in the files of THEANORC."""
+    entries = _split_flags(os.environ.get("THEANO_FLAGS", ""))
+    flags = {entry.split("=", 1)[0].strip().lower() for entry in entries if "=" in entry}
     files = configparser.RawConfigParser()
     files.read(map(os.path.expanduser, os.environ.get("THEANORC", "~/.theanorc").split(os.pathsep)))
     for section in files.sections():
@@ -173,8 +169,9 @@ def set_up():
     check_machine(needs_compiler="cxx" not in user_flags)
     restore_numpy_aliases()
     use_python_scan()
-    flags = {name: value for name, value in default_flags().items() if name not in user_flags}
-    if "blas.ldflags" in flags:
+    flags = {name: value for name, value in _FLAGS.items() if name.lower() not in user_flags}
+    if "blas.ldflags" not in user_flags:
+        flags["blas.ldflags"] = blas_flags()
         set_blas_threads()
     if "theano" in sys.modules:
         _adapt_imported_theano(flags)
