@@ -358,7 +358,8 @@ def _read_at_most(file, size):
 
 def _read_npz(path):
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, since NumPy leaves a file open that it cannot read.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: array for name, array in archive.items() if isinstance(array, np.ndarray)}
     except Exception as error:  # NumPy, zipfile, zlib and struct each have their own
         raise DatasetError(f"{path}: not a valid .npz file ({type(error).__name__}: {error})") from error
