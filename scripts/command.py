@@ -1,25 +1,34 @@
 """What the scripts share: a command line out of a function's signature, and exit codes."""
 
-import argparse
-import inspect
 import os
-import re
-import sys
+import signal
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
+# Before the slow imports: in the midst of one, KeyboardInterrupt may be swallowed or taken for a broken module.
+_INTERRUPTIBLE = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not so under nohup
+if _INTERRUPTIBLE:
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+
 try:
+    import argparse
+    import inspect
+    import re
+    import sys
+
     import theano_tutorials
     from theano_tutorials import reporting
 except ModuleNotFoundError as error:
     sys.exit(f"error: {error.name} is not installed in {sys.executable}: run make setup, then use .venv/bin/python")
 except ImportError as error:
     sys.exit(f"error: {error}")
-except KeyboardInterrupt:
-    sys.exit(INTERRUPTED)
 
 
 class _Parser(argparse.ArgumentParser):
+    def exit(self, status=0, message=None):
+        sys.stdout.flush()  # the help; at exit it would be too late to handle an error
+        super().exit(status, message)
+
     def error(self, message):
         sys.exit(f"error: {message} (see {self.prog} --help)")
 
@@ -73,21 +82,37 @@ def run(function):
     The exit code is 0, 1 for an error, which is one line on standard error, or
     130 for Ctrl-C.
     """
-    options = vars(_parser(function).parse_args())
     try:
-        function(**options)
+        _train(function, vars(_parser(function).parse_args()))
+    except BrokenPipeError:
+        _fail("standard output was closed")
+    except (OSError, ValueError, MemoryError) as error:
+        _fail(str(error) or type(error).__name__)
+
+
+def _train(function, options):
+    try:
+        try:
+            if _INTERRUPTIBLE:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            function(**options)
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C adds nothing but a traceback
     except theano_tutorials.TrainingInterrupted as interrupt:
-        print(f"Interrupted in epoch {interrupt.result.n_epochs}. {reporting.best_line(interrupt.result)}")
+        print(f"Interrupted in epoch {interrupt.result.n_epochs}. {reporting.best_line(interrupt.result)}", flush=True)
         sys.exit(INTERRUPTED)
     except KeyboardInterrupt:
-        print("Interrupted before the training began")
+        print("Interrupted before the training began", flush=True)
         sys.exit(INTERRUPTED)
     except theano_tutorials.TrainingDiverged as error:
-        print(reporting.best_line(error.result))
-        sys.exit(f"error: {error}")
-    except BrokenPipeError:
-        # Nobody reads on; without this Python complains when it flushes at exit.
+        print(reporting.best_line(error.result), flush=True)
+        _fail(error)
+
+
+def _fail(message):
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Nobody reads on, or the disk is full: without this Python complains when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit("error: standard output was closed")
-    except (OSError, ValueError, MemoryError) as error:
-        sys.exit(f"error: {str(error) or type(error).__name__}")
+    sys.exit(f"error: {message}")

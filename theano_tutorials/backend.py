@@ -8,19 +8,18 @@ in ``THEANO_FLAGS`` or ``.theanorc`` wins over every default here.
 import configparser
 import ctypes
 import functools
+import hashlib
 import os
 import shlex
 import sys
-import tempfile
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
-import filelock
 import numpy as np
 import scipy_openblas32
 
-from theano_tutorials import compilelock, machine
+from theano_tutorials import compilelock, machine, toolchain
 
 # Set where the user does not; allow_gc asks for fresh memory in every call.
 _FLAGS = {"floatX": "float32", "allow_gc": "False"}
@@ -130,15 +129,46 @@ def _locked(function):
     return wrapper
 
 
+class _NoProperties(tuple):
+    """An empty tuple that is true: an empty ``__props__`` makes Theano think that an Op has no version."""
+
+    __slots__ = ()
+
+    def __bool__(self):
+        return True
+
+
+def _subclasses(cls):
+    for subclass in cls.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
+
+
+def _code_version(op):
+    # Theano's own is a hash of text, which is another one in each process.
+    digest = hashlib.sha256("\0".join(op.func_codes).encode()).hexdigest()
+    return (digest, op.params_type.c_code_cache_version()) if hasattr(op, "params_type") else (digest,)
+
+
+def keep_compiled_modules():
+    """Give every Op of Theano a lasting version, without which each start compiles it anew."""
+    from theano.gof.op import COp, Op
+
+    COp.c_code_cache_version = _code_version
+    for op in _subclasses(Op):
+        if vars(op).get("__props__") == ():
+            op.__props__ = _NoProperties()
+
+
 def _import_theano(flags):
     sys.modules["theano.gof.compilelock"] = compilelock
-    # Theano compiles two modules while it is imported, and loads them without its lock.
-    import_lock = filelock.FileLock(Path(tempfile.gettempdir(), f"theano_tutorials-import-{os.getuid()}.lock"))
-    with import_lock, _theano_flags(flags), warnings.catch_warnings():
+    sys.modules["theano.misc.windows"] = toolchain
+    with _theano_flags(flags), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from theano.gof.cmodule import ModuleCache
 
     ModuleCache.refresh = _locked(ModuleCache.refresh)
+    keep_compiled_modules()
 
 
 def _adapt_imported_theano(flags):

@@ -41,7 +41,7 @@ def write_atomically(path, data):
             os.fsync(handle)
         os.replace(aside, path)
     except BaseException:
-        os.unlink(aside)
+        Path(aside).unlink(missing_ok=True)
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:

@@ -47,7 +47,7 @@ class _ProgressBar:
 
     def write(self, line):
         """Print a line above the bar."""
-        tqdm.write(line, file=sys.stdout)
+        tqdm.write(f"{line}\n", file=sys.stdout, end="")  # in one piece, whatever interrupts it
         sys.stdout.flush()
 
 
