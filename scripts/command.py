@@ -15,6 +15,8 @@ try:
     import inspect
     import re
     import sys
+    import time
+    from contextlib import contextmanager
 
     import theano_tutorials
     from theano_tutorials import reporting
@@ -24,7 +26,9 @@ except ImportError as error:
     sys.exit(f"error: {error}")
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Whose errors are one line, with exit code 1."""
+
     def exit(self, status=0, message=None):
         sys.stdout.flush()  # the help; at exit it would be too late to handle an error
         super().exit(status, message)
@@ -56,51 +60,91 @@ def _descriptions(documented):
 
 
 def _parser(function):
-    parser = _Parser(description=inspect.getdoc(function).splitlines()[0])
+    parser = Parser(description=inspect.getdoc(function).splitlines()[0])
     descriptions = {**_descriptions(function), **_descriptions(theano_tutorials.EarlyStopping)}
     for name, parameter in inspect.signature(function).parameters.items():
         default = parameter.default
         kind = {"metavar": "TEXT"}
         if isinstance(default, tuple):
             kind = {"metavar": "N", "type": _number, "nargs": len(default)}
+        elif isinstance(default, bool):
+            kind = {"action": "store_true"}
         elif isinstance(default, (int, float)):
             kind = {"metavar": "N", "type": _number}
-        shown = "none" if default is None else "%(default)s"
+        shown = _new_folder(function, "<date-time>") if name == "output_dir" else default
         parser.add_argument(
             "--" + name.replace("_", "-").lower(),
             dest=name,
             default=default,
-            help=f"{descriptions[name].replace('%', '%%')} (default: {shown})",
+            help=f"{descriptions[name]} (default: {shown})".replace("%", "%%"),
             **kind,
         )
     return parser
 
 
+def _new_folder(function, name):
+    return os.path.join("runs", function.__name__[len("train_") :], name)
+
+
+def _options(function):
+    options = vars(_parser(function).parse_args())
+    if options["output_dir"] is None:
+        if options["resume"] or options["overwrite"]:
+            raise ValueError("--resume and --overwrite need the folder of a run: give --output-dir")
+        options["output_dir"] = _new_folder(function, time.strftime("%Y-%m-%dT%H-%M-%S"))
+    return options
+
+
 def run(function):
     """Call ``function`` with the options of the command line, and exit.
 
+    Without an output directory a new one is made.
     The exit code is 0, 1 for an error, which is one line on standard error, or
-    130 for Ctrl-C.
+    128 and the number of the signal that ended the training.
     """
+    with _errors():
+        _train(function, _options(function))
+
+
+@contextmanager
+def exit_codes():
+    """Exit with 1 for an error, which is one line on standard error, or 130 for Ctrl-C."""
+    with _errors():
+        try:
+            with _interruptible():
+                yield
+        except KeyboardInterrupt:
+            print("Interrupted", file=sys.stderr)
+            sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def _errors():
     try:
-        _train(function, vars(_parser(function).parse_args()))
+        yield
     except BrokenPipeError:
         _fail("standard output was closed")
-    except (OSError, ValueError, MemoryError) as error:
+    except (OSError, ValueError, MemoryError, ImportError) as error:
         _fail(str(error) or type(error).__name__)
+
+
+@contextmanager
+def _interruptible():
+    try:
+        if _INTERRUPTIBLE:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C adds nothing but a traceback
 
 
 def _train(function, options):
     try:
-        try:
-            if _INTERRUPTIBLE:
-                signal.signal(signal.SIGINT, signal.default_int_handler)
+        with _interruptible():
             function(**options)
-        finally:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C adds nothing but a traceback
     except theano_tutorials.TrainingInterrupted as interrupt:
         print(f"Interrupted in epoch {interrupt.result.n_epochs}. {reporting.best_line(interrupt.result)}", flush=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(128 + interrupt.signal)
     except KeyboardInterrupt:
         print("Interrupted before the training began", flush=True)
         sys.exit(INTERRUPTED)

@@ -9,7 +9,6 @@ import struct
 import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,11 +16,11 @@ import safetensors
 import safetensors.numpy
 import theano
 import theano.tensor as T
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from theano_tutorials import MLP, HiddenLayer, LeNet5, LogisticRegression, checkpoint, load_parameters, save_parameters
-from theano_tutorials.checkpoint import BEST_MODEL, best_model_writer, named_parameters, write_atomically
+from theano_tutorials.checkpoint import named_parameters, write_atomically, write_tensors
 
 RNG_SEED = 1234
 LAYER_SHAPES = {"W": (4, 3), "b": (3,)}
@@ -97,7 +96,9 @@ def test_file_is_what_safetensors_reads(tmp_path, make):
     assert {name: (value.shape, value.tobytes()) for name, value in stored.items()} == bits(model)
     assert {str(value.dtype) for value in stored.values()} == {"float32"}
     with safetensors.safe_open(path, "numpy") as file:
-        assert file.metadata() == {"model": type(model).__name__}
+        description = json.loads(file.metadata()["theano_tutorials"])
+    assert description["model"] == type(model).__name__
+    assert description["architecture"] == model.architecture
 
 
 @every_model
@@ -163,7 +164,7 @@ def test_another_architecture_is_refused_with_every_difference(tmp_path):
 @pytest.mark.parametrize("dtype", ["float64", "float16", "int32", "bool"])
 def test_another_dtype_is_refused(tmp_path, dtype):
     values = {name: np.zeros(shape, dtype) for name, shape in LAYER_SHAPES.items()}
-    safetensors.numpy.save_file(values, tmp_path / "model")
+    write_tensors(tmp_path / "model", values, {})
     assert_load_refused(
         tmp_path / "model", logistic_regression(), f"W: ((4, 3), '{dtype}'), expected ((4, 3), 'float32')"
     )
@@ -171,7 +172,7 @@ def test_another_dtype_is_refused(tmp_path, dtype):
 
 def test_one_difference_suffices_to_set_nothing(tmp_path):
     values = {"W": np.ones((4, 3), "float32"), "b": np.ones(4, "float32")}
-    safetensors.numpy.save_file(values, tmp_path / "model")
+    write_tensors(tmp_path / "model", values, {})
     assert_load_refused(tmp_path / "model", logistic_regression(), "LogisticRegression: b: ((4,)")
 
 
@@ -193,13 +194,14 @@ DAMAGED = {
     "a dtype that NumPy does not have": safetensors_bytes("BF16", 2),
     "a dtype of one byte": safetensors_bytes("F8_E4M3", 1),
     "a dtype of nobody": safetensors_bytes("F33", 4),
+    "by another program": safetensors.numpy.save({"W": np.zeros((4, 3), "float32"), "b": np.zeros(3, "float32")}),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGED)
 def test_damaged_file_is_refused(tmp_path, damage):
     (tmp_path / "model").write_bytes(DAMAGED[damage])
-    assert_load_refused(tmp_path / "model", logistic_regression(), "not a valid safetensors file")
+    assert_load_refused(tmp_path / "model", logistic_regression(), "not a whole safetensors file of theano_tutorials")
 
 
 def test_file_cut_anywhere_is_refused(tmp_path):
@@ -208,7 +210,7 @@ def test_file_cut_anywhere_is_refused(tmp_path):
     model = logistic_regression()
     for size in range(len(content)):
         (tmp_path / "model").write_bytes(content[:size])
-        assert_load_refused(tmp_path / "model", model, "not a valid safetensors file")
+        assert_load_refused(tmp_path / "model", model, "not a whole safetensors file of theano_tutorials")
 
 
 @pytest.fixture(scope="module")
@@ -220,8 +222,8 @@ def saved(tmp_path_factory):
 
 @given(where=st.integers(0, 2**16), data=st.binary(min_size=1, max_size=8), insert=st.booleans())
 @example(where=0, data=b"\0", insert=False)
-@settings(max_examples=300, deadline=None, derandomize=True)
-def test_mutated_file_is_refused_or_fits(tmp_path_factory, saved, where, data, insert):
+@pytest.mark.fuzz
+def test_mutated_file_is_refused_or_says_the_same(tmp_path_factory, saved, where, data, insert):
     at = where % len(saved)
     path = tmp_path_factory.getbasetemp() / "mutated-model"
     path.write_bytes(saved[:at] + data + saved[at if insert else at + len(data) :])
@@ -232,7 +234,7 @@ def test_mutated_file_is_refused_or_fits(tmp_path_factory, saved, where, data, i
     except ValueError:
         assert bits(model) == before
     else:
-        assert [param.get_value().shape for param in model.params] == [(4, 3), (3,)]
+        assert bits(model) == bits(set_random_bits(logistic_regression()))
 
 
 def test_missing_file_is_an_os_error(tmp_path):
@@ -333,46 +335,7 @@ def test_permissions_follow_the_umask(tmp_path, umask, mode):
     assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == mode
 
 
-# The best model
-
-
-def test_no_folder_needs_no_writer():
-    assert best_model_writer(None) is None
-
-
-@pytest.mark.parametrize("convert", [Path, str])
-def test_writer_makes_the_folder_and_keeps_the_last_model(tmp_path, convert):
-    folder = tmp_path / "runs" / "one"
-    write = best_model_writer(convert(folder))
-    assert names_in(folder) == []
-    for seed in (1, 2):
-        model = set_random_bits(logistic_regression(), seed)
-        write(model)
-        loaded = logistic_regression()
-        load_parameters(folder / BEST_MODEL, loaded)
-        assert bits(loaded) == bits(model)
-        assert names_in(folder) == [BEST_MODEL]
-
-
-def test_folder_that_holds_a_model_is_refused(tmp_path):
-    best_model_writer(tmp_path)(logistic_regression())
-    before = (tmp_path / BEST_MODEL).read_bytes()
-    with pytest.raises(FileExistsError, match="holds the result of another run") as raised:
-        best_model_writer(tmp_path)
-    assert str(tmp_path / BEST_MODEL) in str(raised.value)
-    assert (tmp_path / BEST_MODEL).read_bytes() == before
-    assert names_in(tmp_path) == [BEST_MODEL]
-
-
-def test_folder_that_cannot_be_made_is_refused_before_the_training(tmp_path):
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(NotADirectoryError):
-        best_model_writer(tmp_path / "file" / "folder")
-
-
-def test_folder_that_cannot_be_written_to_is_refused_before_the_training():
-    with pytest.raises(FileNotFoundError):
-        best_model_writer("/proc/self")  # where root, too, can make no file
+# Layers
 
 
 def test_hidden_layer_is_saved_as_a_layer(tmp_path):

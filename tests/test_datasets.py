@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import theano
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from theano_tutorials import DatasetError, datasets, load_data, read_data, shared_dataset
@@ -31,7 +31,6 @@ MNIST_FILES = [f"{split}-{kind}-ubyte" for split in ("train", "t10k") for kind i
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = MNIST_FILES
 N_TRAIN, N_TEST = 12, 5  # of the small data sets below; two of the twelve validate
 SMALL = 1 << 22  # bytes: a few buffers, and far from what the damaged files promise
-EXAMPLES = settings(max_examples=300, deadline=None, derandomize=True)
 
 
 def images(n, seed):
@@ -1135,7 +1134,7 @@ def test_mutations_change_what_they_are_given():
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("name", MNIST_FILES)
 @given(mutations=MUTATIONS)
-@settings(EXAMPLES, max_examples=100)
+@pytest.mark.fuzz
 @example(mutations=[])
 def test_mutated_idx_file_is_refused_or_valid(folder, name, compress, mutations):
     dataset = folder / f"{name}-{compress}"
@@ -1157,7 +1156,7 @@ def npz_content(compression):
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 @given(mutations=MUTATIONS)
-@EXAMPLES
+@pytest.mark.fuzz
 @example(mutations=[])
 def test_mutated_npz_is_refused_or_valid(folder, compression, mutations):
     path = folder / "data.npz"
@@ -1166,7 +1165,7 @@ def test_mutated_npz_is_refused_or_valid(folder, compression, mutations):
 
 
 @given(name=st.sampled_from(sorted(npz_arrays())), mutations=MUTATIONS)
-@EXAMPLES
+@pytest.mark.fuzz
 @example(name="x_train", mutations=[])
 def test_npz_of_a_mutated_array_is_refused_or_valid(folder, name, mutations):
     # The archive is whole, so that no checksum shields what reads the array.
@@ -1184,7 +1183,7 @@ def pickle_content(protocol):
 
 @pytest.mark.parametrize("protocol", [*range(6), "Python 2"])
 @given(mutations=MUTATIONS)
-@EXAMPLES
+@pytest.mark.fuzz
 @example(mutations=[])
 def test_mutated_pickle_is_refused_or_valid(folder, protocol, mutations):
     path = folder / "data.pkl"
@@ -1193,7 +1192,7 @@ def test_mutated_pickle_is_refused_or_valid(folder, protocol, mutations):
 
 
 @given(mutations=MUTATIONS)
-@EXAMPLES
+@pytest.mark.fuzz
 @example(mutations=[])
 def test_mutated_gzip_of_a_pickle_is_refused_or_valid(folder, mutations):
     path = folder / "data.pkl.gz"

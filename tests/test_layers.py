@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import theano
 import theano.tensor as T
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import correlate
 from scipy.special import log_softmax, softmax
@@ -351,7 +351,6 @@ def test_wrong_labels_are_refused_when_the_graph_is_built(method, y, message):
         getattr(classifier, method)(y)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
 @given(
     filter_shape=st.tuples(*[st.integers(0, 6)] * 4),
     image_shape=st.tuples(*[st.integers(0, 9)] * 4),

@@ -98,8 +98,18 @@ def assert_one_error(finished, *parts):
 
 
 def shape_of(output):
-    """The lines of a run without what differs from run to run: the speed."""
-    return re.sub(r"with .* epochs/sec", "", output)
+    """The lines of a run without what differs from run to run: the place and the speed."""
+    return re.sub(r"Run directory: .*|with .* epochs/sec", "", output)
+
+
+def wait_for_validation(process):
+    assert process.stdout.readline().startswith("Run directory: ")
+    assert re.fullmatch(VALIDATION, process.stdout.readline().rstrip("\n"))
+
+
+@pytest.fixture(autouse=True)
+def _runs_are_kept_aside(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
 
 
 # Help
@@ -107,14 +117,13 @@ def shape_of(output):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_help_shows_every_parameter_with_its_default(environment, name):
-    finished = run(environment, name, "--help")
+    finished = run({**environment, "COLUMNS": "500"}, name, "--help")
     assert (finished.returncode, finished.stderr) == (0, "")
-    options = " ".join(finished.stdout.split("options:")[1].split())
-    listed = dict(re.findall(r"--([\w-]+) (?:N|TEXT) .*?\(default: (.*?)\)(?= --|$)", options))
+    listed = dict(re.findall(r"^  --([\w-]+).*?\(default: (.*?)\)$", finished.stdout, re.MULTILINE | re.DOTALL))
     expected = {}
     for parameter in inspect.signature(FUNCTIONS[name]).parameters.values():
-        shown = "none" if parameter.default is None else str(parameter.default)
-        expected[parameter.name.replace("_", "-").lower()] = shown
+        expected[parameter.name.replace("_", "-").lower()] = str(parameter.default)
+    expected["output-dir"] = f"runs/{name[len('train_') :]}/<date-time>"
     assert listed == expected
 
 
@@ -130,9 +139,10 @@ def finished(request, environment, dataset, tmp_path_factory):
 
 
 def test_a_run_prints_the_lines_of_the_tutorials(finished):
-    _, process, _ = finished
+    _, process, folder = finished
     assert (process.returncode, process.stderr) == (0, "")
-    *lines, complete, speed = process.stdout.splitlines()
+    first, *lines, complete, speed = process.stdout.splitlines()
+    assert first == f"Run directory: {folder}"
     best = 101.0
     epochs = 0
     while lines:
@@ -151,7 +161,6 @@ def test_a_run_prints_the_lines_of_the_tutorials(finished):
 
 def test_the_output_folder_keeps_the_best_model(finished, dataset):
     name, process, folder = finished
-    assert [path.name for path in folder.iterdir()] == ["best_model.safetensors"]
     x = T.matrix()
     rng = np.random.RandomState(0)
     _, (valid_x, valid_y), _ = theano_tutorials.read_data(dataset)
@@ -229,10 +238,11 @@ def test_three_numbers_of_filters_are_one_too_many(environment, dataset):
 def test_an_output_folder_that_will_not_do_is_one_line(environment, dataset, tmp_path, kind):
     folder = {"used": tmp_path, "not a folder": tmp_path / "file" / "out", "not writable": Path("/proc/out")}[kind]
     (tmp_path / "file").write_text("")
-    (tmp_path / "best_model.safetensors").write_text("of another run")
-    finished = run(environment, "train_logreg", "--dataset", dataset, "--output-dir", folder)
+    (tmp_path / "config.json").write_text("of another run")
+    options = ["--dataset", dataset, "--batch-size", "50", "--output-dir", folder]
+    finished = run(environment, "train_logreg", *options)
     assert_one_error(finished, str(folder))
-    assert (tmp_path / "best_model.safetensors").read_text() == "of another run"
+    assert (tmp_path / "config.json").read_text() == "of another run"
 
 
 def test_divergence_names_the_iteration_and_keeps_the_best_model(environment, tmp_path):
@@ -246,7 +256,7 @@ def test_divergence_names_the_iteration_and_keeps_the_best_model(environment, tm
     arguments = ["--batch-size", "50", "--patience", "2", "--learning-rate", "1e10", "--output-dir", out]
     finished = run(environment, "train_logreg", "--dataset", path, *arguments)
     assert_one_error(finished, "the cost is nan at iteration 3 (epoch 2): lower the learning rate")
-    assert re.fullmatch(rf"{VALIDATION}\n{TEST}\n{VALIDATION}\n{BEST}\n", finished.stdout)
+    assert re.fullmatch(rf"Run directory: .*\n{VALIDATION}\n{TEST}\n{VALIDATION}\n{BEST}\n", finished.stdout)
     kept = safetensors.numpy.load_file(out / "best_model.safetensors")
     assert {name: value.shape for name, value in kept.items()} == {"W": (4, 10), "b": (10,)}
     assert all(np.isfinite(value).all() for value in kept.values())
@@ -270,7 +280,7 @@ def test_output_that_nobody_reads_is_one_line(environment, dataset, arguments):
     env = {**environment, "PYTHONUNBUFFERED": ""}
     process = start(env, "train_logreg", "--dataset", dataset, *arguments)
     if arguments is ENDLESS:
-        assert re.fullmatch(VALIDATION, process.stdout.readline().rstrip("\n"))
+        wait_for_validation(process)
     process.stdout.close()
     assert process.stderr.read() == "error: standard output was closed\n"
     assert process.wait(A_WHILE) == 1
@@ -300,15 +310,12 @@ def interrupt(process):
 @pytest.mark.parametrize("seed", range(2))
 def test_ctrl_c_in_the_training_keeps_the_best_model(environment, dataset, tmp_path, seed):
     process = start(environment, "train_logreg", "--dataset", dataset, "--output-dir", tmp_path, *ENDLESS)
-    first = process.stdout.readline()
-    assert re.fullmatch(VALIDATION, first.rstrip("\n"))
+    wait_for_validation(process)
     time.sleep(random.Random(seed).uniform(0, 0.3))
     last = interrupt(process).splitlines()[-1]
     reached = re.search(rf"Interrupted in epoch (\d+)\. (?:{BEST}|No validation was reached)$", last)
     assert int(reached[1]) >= 1
-    left = [path.name for path in tmp_path.iterdir()]
     if "No validation" not in last:
-        assert left == ["best_model.safetensors"]
         values = safetensors.numpy.load_file(tmp_path / "best_model.safetensors")
         assert {name: value.shape for name, value in values.items()} == {"W": (784, 10), "b": (10,)}
 
@@ -334,6 +341,8 @@ def test_nohup_is_respected(environment, dataset):
         text=True,
     )
     time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    wait_for_validation(process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=A_WHILE)
     assert (process.returncode, err) == (0, "")

@@ -9,9 +9,11 @@ from theano_tutorials import backend  # noqa: F401  isort: skip
 
 from theano_tutorials.checkpoint import load_parameters, save_parameters
 from theano_tutorials.datasets import DatasetError, load_data, read_data, shared_dataset
+from theano_tutorials.export import export_onnx
 from theano_tutorials.lenet import LeNet5, LeNetConvPoolLayer, train_lenet
 from theano_tutorials.logreg import LogisticRegression, train_logreg
 from theano_tutorials.mlp import MLP, HiddenLayer, train_mlp
+from theano_tutorials.predict import load_model
 from theano_tutorials.training import (
     EarlyStopping,
     TrainingDiverged,
@@ -36,7 +38,9 @@ __all__ = [
     "TrainingResult",
     "compile_functions",
     "evaluate",
+    "export_onnx",
     "load_data",
+    "load_model",
     "load_parameters",
     "read_data",
     "save_parameters",

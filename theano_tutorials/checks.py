@@ -31,15 +31,28 @@ def require_counts(**values):
             raise ValueError(f"{name} is {value!r}: expected an integer of at least 1")
 
 
+def _is_shape(length, value):
+    try:
+        sizes = tuple(value)
+    except TypeError:
+        return False
+    return len(sizes) == length and all(map(_is_count, sizes))
+
+
 def require_shape(length, **values):
     """Raise ValueError unless each named value is a sequence of that many integers, each at least one."""
     for name, value in values.items():
-        try:
-            sizes = tuple(value)
-        except TypeError:
-            sizes = ()
-        if len(sizes) != length or not all(map(_is_count, sizes)):
+        if not _is_shape(length, value):
             raise ValueError(f"{name} is {value!r}: expected {length} integers of at least 1")
+
+
+def require_batch_shape(length, **values):
+    """As :func:`require_shape`, but the first integer of each may be None: a batch of any size."""
+    for name, value in values.items():
+        is_any_size = isinstance(value, (tuple, list)) and len(value) == length and value[0] is None
+        sizes = (1, *value[1:]) if is_any_size else value
+        if not _is_shape(length, sizes):
+            raise ValueError(f"{name} is {value!r}: expected {length} integers of at least 1, or None for the first")
 
 
 def require_ndim(ndim, **variables):

@@ -17,11 +17,11 @@ import theano.tensor as T
 from theano.tensor.nnet import conv2d
 from theano.tensor.signal.pool import pool_2d
 
-from theano_tutorials.checkpoint import best_model_writer
-from theano_tutorials.checks import require_counts, require_ndim, require_parameter, require_shape
+from theano_tutorials.checks import require_batch_shape, require_counts, require_ndim, require_parameter, require_shape
 from theano_tutorials.datasets import N_CLASSES, load_data, n_features
 from theano_tutorials.logreg import LogisticRegression
 from theano_tutorials.mlp import HiddenLayer, glorot_uniform
+from theano_tutorials.run import open_run
 from theano_tutorials.training import EarlyStopping, compile_functions, sgd_updates, train
 
 IMAGE_SIZE = 28
@@ -44,6 +44,7 @@ class LeNetConvPoolLayer:
     input : symbolic 4-tensor, floatX, of shape ``image_shape``
     filter_shape : (n_filters, n_input_maps, filter_height, filter_width)
     image_shape : (batch_size, n_input_maps, image_height, image_width)
+        A batch size of None stands for any.
     poolsize : (rows, columns)
     W : shared variable, floatX, of shape ``filter_shape``, optional
         Filters to use; by default new ones, uniform within
@@ -58,8 +59,8 @@ class LeNetConvPoolLayer:
     params : list
         ``[W, b]``.
     output : symbolic 4-tensor, floatX, ``output_shape``
-    output_shape : tuple of four int
-        (batch_size, n_filters, height, width).
+    output_shape : tuple of four int, or None and three int
+        (batch_size, n_filters, height, width); the batch size is that of ``image_shape``.
 
     Raises
     ------
@@ -80,7 +81,8 @@ class LeNetConvPoolLayer:
 
     def __init__(self, rng, input, filter_shape, image_shape, poolsize=(2, 2), W=None, b=None):
         require_ndim(4, input=input)
-        require_shape(4, filter_shape=filter_shape, image_shape=image_shape)
+        require_shape(4, filter_shape=filter_shape)
+        require_batch_shape(4, image_shape=image_shape)
         require_shape(2, poolsize=poolsize)
         n_filters, n_filter_maps, *filter_size = filter_shape
         batch_size, n_image_maps, *image_size = image_shape
@@ -124,8 +126,8 @@ class LeNet5:
         Draws the initial weights, layer by layer from the image upwards.
     input : symbolic matrix, floatX, (batch_size, 28 * 28)
         Images, row by row.
-    batch_size : int
-        Images in ``input``: convolution is compiled for it.
+    batch_size : int or None
+        Images in ``input``: convolution is compiled for it. None stands for any number.
     nkerns : (int, int)
         Number of filters of the two convolutions.
     n_out : int
@@ -138,7 +140,8 @@ class LeNet5:
     layer3 : LogisticRegression
     params : list
         Those of ``layer3``, ``layer2``, ``layer1`` and ``layer0``, in this order.
-    negative_log_likelihood, errors : methods of ``layer3``
+    p_y_given_x, y_pred, negative_log_likelihood, errors
+        Those of ``layer3``.
 
     Raises
     ------
@@ -150,15 +153,18 @@ class LeNet5:
 
     def __init__(self, rng, input, batch_size, nkerns=(20, 50), n_out=N_CLASSES):
         require_ndim(2, input=input)
-        require_counts(batch_size=batch_size)
+        if batch_size is not None:
+            require_counts(batch_size=batch_size)
         require_shape(2, nkerns=nkerns)
         filter_size = (FILTER_SIZE, FILTER_SIZE)
         pool = (POOL_SIZE, POOL_SIZE)
         image_shape = (batch_size, 1, IMAGE_SIZE, IMAGE_SIZE)
+        n_images = -1 if batch_size is None else batch_size
 
         self.input = input
+        self.architecture = {"nkerns": list(nkerns), "n_out": n_out}
         self.layer0 = LeNetConvPoolLayer(
-            rng, input.reshape(image_shape), (nkerns[0], 1, *filter_size), image_shape, pool
+            rng, input.reshape((n_images, *image_shape[1:])), (nkerns[0], 1, *filter_size), image_shape, pool
         )
         self.layer1 = LeNetConvPoolLayer(
             rng, self.layer0.output, (nkerns[1], nkerns[0], *filter_size), self.layer0.output_shape, pool
@@ -167,6 +173,8 @@ class LeNet5:
         self.layer2 = HiddenLayer(rng, self.layer1.output.flatten(2), n_in, N_HIDDEN, activation=T.tanh)
         self.layer3 = LogisticRegression(self.layer2.output, N_HIDDEN, n_out)
         self.params = self.layer3.params + self.layer2.params + self.layer1.params + self.layer0.params
+        self.p_y_given_x = self.layer3.p_y_given_x
+        self.y_pred = self.layer3.y_pred
         self.negative_log_likelihood = self.layer3.negative_log_likelihood
         self.errors = self.layer3.errors
 
@@ -182,6 +190,9 @@ def train_lenet(
     improvement_threshold=0.995,
     seed=23455,
     output_dir=None,
+    resume=False,
+    overwrite=False,
+    tensorboard=False,
 ):
     """Train LeNet on MNIST or a data set of 28 x 28 images like it.
 
@@ -203,7 +214,14 @@ def train_lenet(
     seed : int
         Of the generator that draws the initial weights.
     output_dir : path, optional
-        Folder that keeps the best parameters, as ``best_model.safetensors``.
+        Folder that keeps the run: its metrics, best model, checkpoint and
+        figures.
+    resume : bool
+        Go on with the run in that folder, from its last checkpoint.
+    overwrite : bool
+        Replace the run in that folder.
+    tensorboard : bool
+        Write TensorBoard event files into that folder, too.
 
     Returns
     -------
@@ -221,10 +239,10 @@ def train_lenet(
     Defaults are those of the tutorial; it published a validation error of
     0.910000 % and a test error of 0.920000 %, at iteration 17,800.
     """
+    parameters = dict(locals())
     early_stopping = EarlyStopping(patience, patience_increase, improvement_threshold)
-    on_best = best_model_writer(output_dir)
-
     datasets = load_data(dataset)
+    run = open_run(output_dir, "lenet", parameters, datasets, resume, overwrite, tensorboard)
     if n_features(datasets) != IMAGE_SIZE**2:
         raise ValueError(f"data set {dataset} has {n_features(datasets)} pixels an image: expected 28 x 28 = 784")
 
@@ -237,4 +255,4 @@ def train_lenet(
     updates = sgd_updates(cost, classifier.params, learning_rate)
     functions = compile_functions(x, y, cost, classifier.errors(y), updates, datasets, batch_size)
 
-    return train(functions, classifier, early_stopping, n_epochs, on_best)
+    return train(functions, classifier, early_stopping, n_epochs, run, rng)

@@ -16,9 +16,9 @@ import numpy as np
 import theano
 import theano.tensor as T
 
-from theano_tutorials.checkpoint import best_model_writer
 from theano_tutorials.checks import require_counts, require_labels, require_ndim, require_parameter
 from theano_tutorials.datasets import N_CLASSES, load_data, n_features
+from theano_tutorials.run import open_run
 from theano_tutorials.training import EarlyStopping, compile_functions, sgd_updates, train
 
 
@@ -68,6 +68,7 @@ class LogisticRegression:
         require_parameter("b", b, (n_out,))
 
         self.input = input
+        self.architecture = {"n_in": n_in, "n_out": n_out}
         self.W = W
         self.b = b
         self.params = [W, b]
@@ -119,6 +120,9 @@ def train_logreg(
     patience_increase=2,
     improvement_threshold=0.995,
     output_dir=None,
+    resume=False,
+    overwrite=False,
+    tensorboard=False,
 ):
     """Train logistic regression on MNIST or a data set like it.
 
@@ -136,7 +140,14 @@ def train_logreg(
     patience, patience_increase, improvement_threshold
         As :class:`theano_tutorials.training.EarlyStopping` takes them.
     output_dir : path, optional
-        Folder that keeps the best parameters, as ``best_model.safetensors``.
+        Folder that keeps the run: its metrics, best model, checkpoint and
+        figures.
+    resume : bool
+        Go on with the run in that folder, from its last checkpoint.
+    overwrite : bool
+        Replace the run in that folder.
+    tensorboard : bool
+        Write TensorBoard event files into that folder, too.
 
     Returns
     -------
@@ -154,10 +165,10 @@ def train_logreg(
     Defaults are those of the tutorial; it published a validation error of
     7.500000 % and a test error of 7.489583 %.
     """
+    parameters = dict(locals())
     early_stopping = EarlyStopping(patience, patience_increase, improvement_threshold)
-    on_best = best_model_writer(output_dir)
-
     datasets = load_data(dataset)
+    run = open_run(output_dir, "logreg", parameters, datasets, resume, overwrite, tensorboard)
 
     x = T.matrix("x")
     y = T.ivector("y")
@@ -167,4 +178,4 @@ def train_logreg(
     updates = sgd_updates(cost, classifier.params, learning_rate)
     functions = compile_functions(x, y, cost, classifier.errors(y), updates, datasets, batch_size)
 
-    return train(functions, classifier, early_stopping, n_epochs, on_best)
+    return train(functions, classifier, early_stopping, n_epochs, run)

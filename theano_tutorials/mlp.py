@@ -18,10 +18,10 @@ import numpy as np
 import theano
 import theano.tensor as T
 
-from theano_tutorials.checkpoint import best_model_writer
 from theano_tutorials.checks import require_counts, require_ndim, require_not_negative, require_parameter
 from theano_tutorials.datasets import N_CLASSES, load_data, n_features
 from theano_tutorials.logreg import LogisticRegression
+from theano_tutorials.run import open_run
 from theano_tutorials.training import EarlyStopping, compile_functions, sgd_updates, train
 
 
@@ -127,7 +127,8 @@ class MLP:
     L1, L2_sqr : scalar symbolic variables, floatX
         Sum of the absolute values, and of the squares, of all weights (the
         biases are left out).
-    negative_log_likelihood, errors : methods of ``logRegressionLayer``
+    p_y_given_x, y_pred, negative_log_likelihood, errors
+        Those of ``logRegressionLayer``.
 
     Raises
     ------
@@ -139,11 +140,14 @@ class MLP:
 
     def __init__(self, rng, input, n_in, n_hidden, n_out):
         self.input = input
+        self.architecture = {"n_in": n_in, "n_hidden": n_hidden, "n_out": n_out}
         self.hiddenLayer = HiddenLayer(rng, input, n_in, n_hidden, activation=T.tanh)
         self.logRegressionLayer = LogisticRegression(self.hiddenLayer.output, n_hidden, n_out)
         self.params = self.hiddenLayer.params + self.logRegressionLayer.params
         self.L1 = abs(self.hiddenLayer.W).sum() + abs(self.logRegressionLayer.W).sum()
         self.L2_sqr = (self.hiddenLayer.W**2).sum() + (self.logRegressionLayer.W**2).sum()
+        self.p_y_given_x = self.logRegressionLayer.p_y_given_x
+        self.y_pred = self.logRegressionLayer.y_pred
         self.negative_log_likelihood = self.logRegressionLayer.negative_log_likelihood
         self.errors = self.logRegressionLayer.errors
 
@@ -161,6 +165,9 @@ def train_mlp(
     improvement_threshold=0.995,
     seed=1234,
     output_dir=None,
+    resume=False,
+    overwrite=False,
+    tensorboard=False,
 ):
     """Train a multilayer perceptron on MNIST or a data set like it.
 
@@ -184,7 +191,14 @@ def train_mlp(
     seed : int
         Of the generator that draws the initial weights.
     output_dir : path, optional
-        Folder that keeps the best parameters, as ``best_model.safetensors``.
+        Folder that keeps the run: its metrics, best model, checkpoint and
+        figures.
+    resume : bool
+        Go on with the run in that folder, from its last checkpoint.
+    overwrite : bool
+        Replace the run in that folder.
+    tensorboard : bool
+        Write TensorBoard event files into that folder, too.
 
     Returns
     -------
@@ -202,11 +216,11 @@ def train_mlp(
     Defaults are those of the tutorial; it published a validation error of
     1.690000 % and a test error of 1.650000 %, at iteration 2,070,000.
     """
+    parameters = dict(locals())
     require_not_negative(L1_reg=L1_reg, L2_reg=L2_reg)
     early_stopping = EarlyStopping(patience, patience_increase, improvement_threshold)
-    on_best = best_model_writer(output_dir)
-
     datasets = load_data(dataset)
+    run = open_run(output_dir, "mlp", parameters, datasets, resume, overwrite, tensorboard)
 
     x = T.matrix("x")
     y = T.ivector("y")
@@ -217,4 +231,4 @@ def train_mlp(
     updates = sgd_updates(cost, classifier.params, learning_rate)
     functions = compile_functions(x, y, cost, classifier.errors(y), updates, datasets, batch_size)
 
-    return train(functions, classifier, early_stopping, n_epochs, on_best)
+    return train(functions, classifier, early_stopping, n_epochs, run, rng)

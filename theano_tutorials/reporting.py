@@ -16,6 +16,11 @@ def test_line(epoch, minibatch, n_minibatches, loss):
     return f"     epoch {epoch}, minibatch {minibatch}/{n_minibatches}, test error of best model {loss * 100:f} %"
 
 
+def evaluation_lines(validation_loss, test_loss):
+    """Errors of a saved model; both are fractions in [0, 1]."""
+    return f"validation error {validation_loss * 100:f} %\ntest error {test_loss * 100:f} %"
+
+
 def best_line(result):
     """The best figures of a :class:`~theano_tutorials.training.TrainingResult`."""
     if not result.best_iteration:
@@ -52,7 +57,7 @@ class _ProgressBar:
 
 
 @contextmanager
-def progress_bar():
-    """Bar with iterations, cost and time left on a terminal; nothing in a pipe."""
-    with tqdm(unit="it", desc="training", disable=None, leave=False, dynamic_ncols=True) as bar:
+def progress_bar(initial=0):
+    """Bar with iterations, from ``initial`` on, cost and time left on a terminal; nothing in a pipe."""
+    with tqdm(initial=initial, unit="it", desc="training", disable=None, leave=False, dynamic_ncols=True) as bar:
         yield _ProgressBar(bar)

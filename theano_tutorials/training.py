@@ -7,7 +7,10 @@ the order of the patience loop.
 """
 
 import math
+import signal
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Callable, NamedTuple
 
@@ -16,6 +19,7 @@ import theano
 import theano.tensor as T
 
 from theano_tutorials import reporting
+from theano_tutorials.checkpoint import named_parameters
 from theano_tutorials.checks import require_counts, require_positive
 
 
@@ -34,16 +38,19 @@ class TrainingDiverged(ArithmeticError):
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C ended the training; the model holds its best parameters so far.
+    """A signal ended the training; the model holds its best parameters so far.
 
     Attributes
     ----------
+    signal : signal.Signals
+        SIGINT (Ctrl-C) or SIGTERM.
     result : TrainingResult
         What was reached before.
     """
 
-    def __init__(self, result):
+    def __init__(self, number, result):
         super().__init__()
+        self.signal = signal.Signals(number)
         self.result = result
 
 
@@ -275,7 +282,86 @@ def mean_loss(function, n_batches):
     return float(np.mean([function(i) for i in range(n_batches)]))
 
 
-def train(functions, model, early_stopping, n_epochs, on_best=None):
+class TrainingState:
+    """Where a training stands between two minibatches; a checkpoint holds all of it.
+
+    Parameters
+    ----------
+    model : object with ``params``, a list of shared variables
+    early_stopping : EarlyStopping
+    rng : numpy.random.RandomState or None
+        The generator that drew the parameters.
+
+    Attributes
+    ----------
+    iteration : int
+        Minibatches trained on.
+    cost_sum : float
+        Sum of their costs since the last validation.
+    test_loss : float
+        Fraction of test errors of the best model, NaN before the first validation.
+    finished : bool
+        Whether patience or epochs are used up.
+    best_values : dict of str to numpy.ndarray
+        Parameters of the best validation by name, at first the initial ones.
+    """
+
+    _COUNTERS = ("iteration", "cost_sum", "test_loss", "finished")
+    _OF_EARLY_STOPPING = ("patience", "best_loss", "best_iteration")
+
+    def __init__(self, model, early_stopping, rng=None):
+        self.model = model
+        self.early_stopping = early_stopping
+        self.rng = rng
+        self.iteration = 0
+        self.cost_sum = 0.0
+        self.test_loss = math.nan
+        self.finished = False
+        self.keep_parameters()
+
+    def keep_parameters(self):
+        """Take the current parameters as the best."""
+        self.best_values = {name: param.get_value() for name, param in named_parameters(self.model).items()}
+
+    def counters(self):
+        """All numbers by name."""
+        own = {name: getattr(self, name) for name in self._COUNTERS}
+        return {**own, **{name: getattr(self.early_stopping, name) for name in self._OF_EARLY_STOPPING}}
+
+    def set_counters(self, counters):
+        """Undo :meth:`counters`."""
+        for name in self._COUNTERS:
+            setattr(self, name, counters[name])
+        for name in self._OF_EARLY_STOPPING:
+            setattr(self.early_stopping, name, counters[name])
+
+
+@contextmanager
+def _signals_noted():
+    """List that SIGINT and SIGTERM are put into; a second signal acts as it did before."""
+    noted = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+
+    def note(number, _):
+        noted.append(number)
+        restore()
+
+    def restore():
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    # What is ignored stays so, as under nohup.
+    caught = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in caught}
+    try:
+        yield noted
+    finally:
+        restore()
+
+
+def train(functions, model, early_stopping, n_epochs, run=None, rng=None):
     """Train until the patience or the epochs are used up.
 
     Prints the tutorials' lines as it goes. At the end, and also when it is
@@ -284,11 +370,13 @@ def train(functions, model, early_stopping, n_epochs, on_best=None):
     Parameters
     ----------
     functions : Functions
-    model : object with ``params``, a list of shared variables
+    model : LogisticRegression, MLP or LeNet5
     early_stopping : EarlyStopping
     n_epochs : int
-    on_best : callable, optional
-        Called with the model each time a validation finds it better than before.
+    run : theano_tutorials.run.Run, optional
+        Keeps the results, and the state from which a later run goes on.
+    rng : numpy.random.RandomState, optional
+        The generator that drew the parameters, kept with the state.
 
     Returns
     -------
@@ -299,51 +387,89 @@ def train(functions, model, early_stopping, n_epochs, on_best=None):
     TrainingDiverged
         If the cost of a minibatch is NaN or infinite.
     TrainingInterrupted
-        If a KeyboardInterrupt arrives.
+        If SIGINT (Ctrl-C) or SIGTERM arrives: after the minibatch and a checkpoint.
     ValueError
-        If ``n_epochs`` is below one.
+        If ``n_epochs`` is below one, or the checkpoint is damaged or of another model.
+    OSError
+        If the run directory cannot be read or written.
     """
     require_counts(n_epochs=n_epochs)
     n_train_batches = functions.n_train_batches
+    last_iteration = n_epochs * n_train_batches
     validation_frequency = early_stopping.validation_frequency(n_train_batches)
-    best_values = [param.get_value() for param in model.params]
-    result = TrainingResult(math.inf, math.nan, 0, 0, 0.0, model)
+    state = TrainingState(model, early_stopping, rng)
+    seconds_before = 0.0
+    if run is not None:
+        run.begin()
+        if run.restore(state):
+            seconds_before = run.seconds_before
     start = time.perf_counter()
+
+    def seconds():
+        return seconds_before + time.perf_counter() - start
+
+    def result():
+        return TrainingResult(
+            best_validation_loss=early_stopping.best_loss,
+            test_loss=state.test_loss,
+            best_iteration=early_stopping.best_iteration + 1,
+            n_epochs=math.ceil(state.iteration / n_train_batches),
+            seconds=seconds(),
+            model=model,
+        )
+
     try:
-        with reporting.progress_bar() as bar:
-            done = False
-            while result.n_epochs < n_epochs and not done:
-                result.n_epochs += 1
-                for batch in range(n_train_batches):
-                    iteration = (result.n_epochs - 1) * n_train_batches + batch
-                    cost = float(functions.train(batch))
-                    if not math.isfinite(cost):
-                        raise TrainingDiverged(
-                            f"the cost is {cost} at iteration {iteration + 1} (epoch {result.n_epochs}): "
-                            "lower the learning rate",
-                            result,
+        with _signals_noted() as signals, reporting.progress_bar(state.iteration) as bar:
+            while not state.finished:
+                iteration = state.iteration
+                epoch, batch = divmod(iteration, n_train_batches)
+                cost = float(functions.train(batch))
+                if not math.isfinite(cost):
+                    if run is not None:
+                        run.save_results(state)
+                    raise TrainingDiverged(
+                        f"the cost is {cost} at iteration {iteration + 1} (epoch {epoch + 1}): lower the learning rate",
+                        result(),
+                    )
+                state.cost_sum += cost
+                state.iteration += 1
+                bar.advance(cost, min(last_iteration, early_stopping.patience + 1))
+                validates = state.iteration % validation_frequency == 0
+                if validates:
+                    loss = mean_loss(functions.validate, functions.n_valid_batches)
+                    position = (epoch + 1, batch + 1, n_train_batches)
+                    bar.write(reporting.validation_line(*position, loss))
+                    is_best = early_stopping.update(iteration, loss)
+                    if is_best:
+                        state.keep_parameters()
+                        state.test_loss = mean_loss(functions.test, functions.n_test_batches)
+                        bar.write(reporting.test_line(*position, state.test_loss))
+                    if run is not None:
+                        run.record(
+                            epoch=epoch + 1,
+                            iteration=state.iteration,
+                            cost=state.cost_sum / validation_frequency,
+                            validation_error=loss,
+                            test_error=state.test_loss if is_best else "",
+                            seconds=f"{seconds():.3f}",
+                            patience=early_stopping.patience,
                         )
-                    bar.advance(cost, min(n_epochs * n_train_batches, early_stopping.patience + 1))
-                    if (iteration + 1) % validation_frequency == 0:
-                        loss = mean_loss(functions.validate, functions.n_valid_batches)
-                        position = (result.n_epochs, batch + 1, n_train_batches)
-                        bar.write(reporting.validation_line(*position, loss))
-                        if early_stopping.update(iteration, loss):
-                            best_values = [param.get_value() for param in model.params]
-                            result.best_validation_loss = loss
-                            result.best_iteration = iteration + 1
-                            result.test_loss = mean_loss(functions.test, functions.n_test_batches)
-                            bar.write(reporting.test_line(*position, result.test_loss))
-                            if on_best is not None:
-                                on_best(model)
-                    if early_stopping.should_stop(iteration):
-                        done = True
-                        break
-    except KeyboardInterrupt:
-        raise TrainingInterrupted(result) from None
+                    state.cost_sum = 0.0
+                state.finished = early_stopping.should_stop(iteration) or state.iteration == last_iteration
+                if run is not None:
+                    if state.finished or signals:
+                        run.save(state)
+                    elif validates:
+                        run.save_if_due(state)
+                if signals and not state.finished:
+                    raise TrainingInterrupted(signals[0], result())
     finally:
-        result.seconds = time.perf_counter() - start
-        for param, value in zip(model.params, best_values):
-            param.set_value(value)
-    print(reporting.summary(result), flush=True)
-    return result
+        for name, param in named_parameters(model).items():
+            param.set_value(state.best_values[name])
+        if run is not None:
+            run.close()
+    ending = result()
+    print(reporting.summary(ending), flush=True)
+    if run is not None:
+        run.draw(state)
+    return ending

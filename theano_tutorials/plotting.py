@@ -1,0 +1,171 @@
+"""Figures of a run, as PNG images in memory."""
+
+import io
+import math
+
+import numpy as np
+from matplotlib.figure import Figure
+
+N_MISTAKES = 100  # shown at most
+_DOTS_PER_INCH = 120
+
+
+def learning_curve(iterations, validation_errors, test_errors):
+    """Errors against iterations.
+
+    Parameters
+    ----------
+    iterations : sequence of int
+        Of each validation.
+    validation_errors : sequence of float
+        Fractions in [0, 1].
+    test_errors : sequence of float
+        Fractions in [0, 1], NaN where no test took place.
+
+    Returns
+    -------
+    bytes
+        PNG image.
+    """
+    figure, axes = _figure(6, 4)
+    axes.plot(iterations, 100 * np.asarray(validation_errors), label="validation", linewidth=1)
+    tested = np.isfinite(test_errors)
+    axes.plot(
+        np.asarray(iterations)[tested],
+        100 * np.asarray(test_errors)[tested],
+        ".",
+        markersize=4,
+        label="test of best model",
+    )
+    axes.set(xlabel="iteration", ylabel="error (%)", yscale="log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(which="minor", labelsize="small")
+    axes.grid(which="both", alpha=0.3)
+    axes.legend()
+    return _png(figure)
+
+
+def filters(weights):
+    """First-layer weights as images, one for each unit, each scaled to its own range.
+
+    Parameters
+    ----------
+    weights : numpy.ndarray
+        (n_pixels, n_units), or (n_filters, n_maps, height, width), of which the
+        first map is shown.
+
+    Returns
+    -------
+    bytes
+        PNG image.
+    """
+    images = weights[:, 0] if weights.ndim == 4 else as_images(weights.T)
+    low, high = (reduce(images, axis=(1, 2), keepdims=True) for reduce in (np.min, np.max))
+    scaled = (images - low) / np.where(high > low, high - low, 1)
+    canvas = tile(scaled)
+    figure, axes = _figure(6, 6 * canvas.shape[0] / canvas.shape[1])
+    axes.imshow(canvas, cmap="gray", vmin=0, vmax=1)
+    axes.set_axis_off()
+    return _png(figure)
+
+
+def confusion(labels, predictions, n_classes):
+    """Confusion matrix.
+
+    Parameters
+    ----------
+    labels, predictions : numpy.ndarray of int, (n_examples,)
+    n_classes : int
+
+    Returns
+    -------
+    bytes
+        PNG image.
+    """
+    counts = np.zeros((n_classes, n_classes), int)
+    np.add.at(counts, (labels, predictions), 1)
+    # The diagonal would drown what the figure is for.
+    mistakes = np.where(np.eye(n_classes, dtype=bool), 0, counts)
+    figure, axes = _figure(6, 6)
+    # Of the colours the lighter ones, on which the counts can be read.
+    axes.imshow(mistakes, cmap="Reds", vmin=0, vmax=1.6 * max(1, mistakes.max()))
+    for row, column in np.ndindex(*counts.shape):
+        axes.text(column, row, counts[row, column], ha="center", va="center", fontsize="small")
+    axes.set(xlabel="predicted", ylabel="true", xticks=range(n_classes), yticks=range(n_classes))
+    return _png(figure)
+
+
+def mistakes(images, labels, predictions):
+    """Examples that are misclassified, the first hundred of them.
+
+    Parameters
+    ----------
+    images : numpy.ndarray, (n_examples, n_pixels)
+    labels, predictions : numpy.ndarray of int, (n_examples,)
+
+    Returns
+    -------
+    bytes
+        PNG image.
+    """
+    wrong = np.flatnonzero(labels != predictions)
+    shown = wrong[:N_MISTAKES]
+    columns = max(1, math.ceil(math.sqrt(len(shown))))
+    rows = max(1, math.ceil(len(shown) / columns))
+    figure = Figure(figsize=(0.8 * columns + 1, 0.95 * rows + 1), layout="constrained", dpi=_DOTS_PER_INCH)
+    figure.suptitle(
+        f"{len(wrong)} of {len(labels)} misclassified (true > predicted)"
+        + (f", the first {len(shown)}" if len(shown) < len(wrong) else "")
+    )
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, example, image in zip(grid, shown, as_images(images[shown])):
+        axes.imshow(image, cmap="gray")
+        axes.set_title(f"{labels[example]} > {predictions[example]}", fontsize="small")
+    return _png(figure)
+
+
+def as_images(vectors):
+    """Reshape (n, n_pixels) to square images, or to images of one row where that is not possible."""
+    side = math.isqrt(vectors.shape[1])
+    shape = (side, side) if side**2 == vectors.shape[1] else (1, vectors.shape[1])
+    return vectors.reshape(len(vectors), *shape)
+
+
+def tile(images, border=1):
+    """Lay images out in a near-square grid.
+
+    Parameters
+    ----------
+    images : numpy.ndarray, (n, height, width)
+    border : int
+        Pixels between two images.
+
+    Returns
+    -------
+    numpy.ndarray, (rows * (height + border) - border, columns * (width + border) - border)
+        NaN where there is no image.
+    """
+    n, height, width = images.shape
+    columns = math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    canvas = np.full((rows * (height + border) - border, columns * (width + border) - border), np.nan)
+    for index, image in enumerate(images):
+        row, column = divmod(index, columns)
+        top, left = row * (height + border), column * (width + border)
+        canvas[top : top + height, left : left + width] = image
+    return canvas
+
+
+def _figure(width, height):
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=_DOTS_PER_INCH)
+    return figure, figure.subplots()
+
+
+def _png(figure):
+    buffer = io.BytesIO()
+    # Without its version, so that equal runs give equal files.
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
