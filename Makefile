@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.11 python3.10 python3.9 python3; do \
 	$$p -c '' 2>/dev/null && echo $$p && break; done)
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/installed
-KILLS ?= 100
+KILLS ?= 30
 
 .PHONY: setup train test fuzz soak lint format wheel clean
 
@@ -25,14 +25,14 @@ train: setup
 	@$(VENV)/bin/python scripts/train_logreg.py
 
 test: setup
-	@$(VENV)/bin/python -m pytest
+	@$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 # Longer: thousands of mutations of every kind of file, and of killed trainings.
 fuzz: setup
 	HYPOTHESIS_PROFILE=fuzz $(VENV)/bin/python -m pytest -m fuzz tests
 
 soak: setup
-	KILLS=$(KILLS) $(VENV)/bin/python -m pytest -k killed tests/test_run.py
+	KILLS=$(KILLS) $(VENV)/bin/python -m pytest -k killed_runs tests/test_run.py
 
 lint: setup
 	$(VENV)/bin/python -m ruff check .

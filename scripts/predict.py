@@ -42,7 +42,7 @@ def _arguments():
         "partial minibatch, so that its errors may differ by a little",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object a line")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()  # options may stand between the files
     if bool(arguments.images) == bool(arguments.evaluate):
         parser.error("expected image files or --evaluate DATASET, one of the two")
     return arguments

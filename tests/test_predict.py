@@ -545,10 +545,13 @@ def test_script_prints_digits_and_goes_on_after_a_bad_image(run_script, image_fi
 
 
 def test_script_prints_json(run_script, image_files, saved_models):
-    finished = run_script("predict.py", saved_models["MLP"], *image_files, "--json")
+    first, *others = image_files
+    finished = run_script("predict.py", saved_models["MLP"], first, "--json", *others)
     assert (finished.returncode, finished.stderr) == (0, "")
     predict = load_model(saved_models["MLP"]).predict
-    for path, line in zip(image_files, finished.stdout.splitlines()):
+    lines = finished.stdout.splitlines()
+    assert len(lines) == len(image_files)
+    for path, line in zip(image_files, lines):
         digit = read_digit(path)
         (expected,) = predict(digit.pixels[None])
         found = json.loads(line)

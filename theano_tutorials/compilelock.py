@@ -13,7 +13,7 @@ from functools import cache
 
 import filelock
 
-_SILENT_WAIT = 5  # seconds
+_SILENT_WAIT = 20  # seconds; a module takes one or two
 _logger = logging.getLogger(__name__)
 
 
