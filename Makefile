@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.11 python3.10 python3.9 python3; do \
 	$$p -c '' 2>/dev/null && echo $$p && break; done)
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/installed
-KILLS ?= 30
+KILLS ?= 100
 
 .PHONY: setup train test fuzz soak lint format wheel clean
 

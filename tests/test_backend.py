@@ -124,6 +124,28 @@ def test_the_number_of_threads_of_the_user_wins(home):
     assert output_of(THREADS, HOME=home, OPENBLAS_NUM_THREADS=2) == str(min(2, len(os.sched_getaffinity(0))))
 
 
+KERNELS = """
+import os
+before = dict(os.environ)
+import theano_tutorials, ctypes, scipy_openblas32
+from pathlib import Path
+assert dict(os.environ) == before
+library = ctypes.CDLL(str(Path(scipy_openblas32.get_lib_dir(), scipy_openblas32.get_library(fullname=True))))
+library.scipy_openblas_get_corename.restype = ctypes.c_char_p
+print(library.scipy_openblas_get_corename().decode())
+"""
+
+
+def test_blas_runs_the_same_kernels_on_every_processor_with_avx2(monkeypatch, home):
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+    has_avx2 = " avx2 " in Path("/proc/cpuinfo").read_text()
+    assert (output_of(KERNELS, HOME=home) == "Haswell") == has_avx2
+
+
+def test_the_kernels_of_the_user_win(home):
+    assert output_of(KERNELS, HOME=home, OPENBLAS_CORETYPE="Nehalem") == "Nehalem"
+
+
 def test_gcc_flags_of_the_user_leave_blas_linked(home):
     code = "import theano_tutorials\n" + DOT + "print(theano.config.gcc.cxxflags)\n" + MAPPED
     flags, is_called, _ = output_of(code, HOME=home, THEANO_FLAGS="gcc.cxxflags=-DUSER_WAS_HERE=1").splitlines()

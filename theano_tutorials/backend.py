@@ -10,6 +10,7 @@ import ctypes
 import functools
 import hashlib
 import os
+import re
 import shlex
 import sys
 import warnings
@@ -17,9 +18,36 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import scipy_openblas32
 
 from theano_tutorials import compilelock, machine, toolchain
+
+
+@contextmanager
+def _environment(variables):
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _has_avx2():
+    try:
+        features = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return re.search(r"^flags\s*:.*\bavx2\b", features, re.MULTILINE) is not None
+
+
+# It loads the library, which chooses its kernels then. Those for AVX2 run on every x86-64 processor with
+# AVX2 or more, and with them the published figures were seen again to the last digit.
+with _environment({"OPENBLAS_CORETYPE": "Haswell"} if _has_avx2() and "OPENBLAS_CORETYPE" not in os.environ else {}):
+    import scipy_openblas32
 
 # Set where the user does not; allow_gc asks for fresh memory in every call.
 _FLAGS = {"floatX": "float32", "allow_gc": "False"}
@@ -105,18 +133,10 @@ def _split_flags(text):
     return list(splitter)
 
 
-@contextmanager
 def _theano_flags(flags):
-    before = os.environ.get("THEANO_FLAGS")
+    of_the_user = os.environ.get("THEANO_FLAGS")
     ours = [f"{name}={shlex.quote(value)}" for name, value in flags.items()]
-    os.environ["THEANO_FLAGS"] = ",".join(ours + ([before] if before else []))
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["THEANO_FLAGS"]
-        else:
-            os.environ["THEANO_FLAGS"] = before
+    return _environment({"THEANO_FLAGS": ",".join(ours + ([of_the_user] if of_the_user else []))})
 
 
 def _locked(function):
