@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
 
-from theano_tutorials import read_data
+from theano_tutorials import read_data, train_mlp
 from theano_tutorials.checkpoint import read_tensors
 from theano_tutorials.run import BEST_MODEL, CHECKPOINT, CONFIG, FIGURES, METRICS, METRICS_COLUMNS
 
@@ -300,6 +300,17 @@ def test_a_damaged_file_is_an_error(name, damage, reference, dataset, tmp_path):
     expect_error(run_to_its_end("mlp", options), name)
     assert (folder / name).read_bytes() == damaged
     assert (folder / BEST_MODEL).read_bytes() == (reference["mlp"][0] / BEST_MODEL).read_bytes()
+
+
+def test_a_resume_that_fails_lets_go_of_the_directory(reference, dataset, tmp_path):
+    folder = copy_of(reference, tmp_path)
+    (folder / CHECKPOINT).write_bytes(b"")
+    options = {**MLP, "dataset": dataset, "output_dir": folder, "resume": True}
+    kept = []  # with their tracebacks, as a notebook keeps them
+    for _ in range(2):
+        with pytest.raises(ValueError, match=CHECKPOINT) as caught:
+            train_mlp(**options)
+        kept.append(caught)
 
 
 def test_a_directory_in_use_is_refused(dataset, tmp_path):

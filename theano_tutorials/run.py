@@ -34,6 +34,7 @@ from theano_tutorials.checkpoint import (
     read_tensors,
     remove_unfinished,
     require_fit,
+    set_parameters,
     write_atomically,
     write_tensors,
 )
@@ -227,14 +228,11 @@ class Run:
             {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
             for prefix in ("current.", "best.")
         )
-        require_fit(path, state.model, current)
         require_fit(path, state.model, best)
         self._rows = self._read_metrics(description["validations"])
+        set_parameters(path, state.model, current)
         state.set_counters(description["counters"])
-        parameters = named_parameters(state.model)
-        state.best_values = {name: best[name] for name in parameters}
-        for name, param in parameters.items():
-            param.set_value(current[name])
+        state.best_values = {name: best[name] for name in named_parameters(state.model)}
         if state.rng is not None:
             kind, *numbers = description["random_state"]
             state.rng.set_state((kind, tensors["random_state"], *numbers))

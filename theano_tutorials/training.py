@@ -399,10 +399,6 @@ def train(functions, model, early_stopping, n_epochs, run=None, rng=None):
     validation_frequency = early_stopping.validation_frequency(n_train_batches)
     state = TrainingState(model, early_stopping, rng)
     seconds_before = 0.0
-    if run is not None:
-        run.begin()
-        if run.restore(state):
-            seconds_before = run.seconds_before
     start = time.perf_counter()
 
     def seconds():
@@ -419,6 +415,10 @@ def train(functions, model, early_stopping, n_epochs, run=None, rng=None):
         )
 
     try:
+        if run is not None:
+            run.begin()
+            if run.restore(state):
+                seconds_before = run.seconds_before
         with _signals_noted() as signals, reporting.progress_bar(state.iteration) as bar:
             while not state.finished:
                 iteration = state.iteration
