@@ -1,0 +1,7 @@
+"""Graph rewrites that make the tutorials fast, and the Ops that they insert.
+
+Each rewrite is registered in Theano's own optimizer database under a name and
+under the tag ``tutorials_kernels``: ``THEANO_FLAGS=optimizer_excluding=NAME``
+leaves one out, ``optimizer_excluding=tutorials_kernels`` all of them, and the
+graph is then Theano's own. See docs/performance.md.
+"""
