@@ -93,7 +93,7 @@ def _cached_by_the_loader(name):
 
 
 def _load(cxx, name, path, source):
-    """Load a library with the SONAME ``lib<name>.so`` that needs the one at ``path``; return what went wrong, or None."""
+    """Load a library of SONAME ``lib<name>.so`` that needs the one at ``path``; return what went wrong, or None."""
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / f"lib{name}.so"
         command = [

@@ -47,7 +47,9 @@ def assert_as_by_scipy(found, x, b, y, dtype):
     eps = np.finfo(dtype).eps
     nll, probabilities, classes = found
     scale = np.abs(z).max(initial=1)
-    np.testing.assert_allclose(nll, -log_softmax(z, axis=1)[np.arange(rows), y], rtol=0, atol=(columns + 8) * eps * scale)
+    np.testing.assert_allclose(
+        nll, -log_softmax(z, axis=1)[np.arange(rows), y], rtol=0, atol=(columns + 8) * eps * scale
+    )
     np.testing.assert_allclose(probabilities, softmax(z, axis=1), rtol=0, atol=(columns + 8) * eps * scale)
     np.testing.assert_array_equal(classes, (x + b).argmax(axis=1))
 
@@ -74,7 +76,9 @@ def test_crossentropy_of_views():
 
 
 def test_crossentropy_of_no_rows():
-    found = crossentropy(on_device(scores(5, 10))[:0], on_device(np.zeros(10, "float32")), on_device(np.zeros(0, "int32")))()
+    found = crossentropy(
+        on_device(scores(5, 10))[:0], on_device(np.zeros(10, "float32")), on_device(np.zeros(0, "int32"))
+    )()
     assert [value.shape for value in found] == [(0,), (0, 10), (0,)]
 
 
@@ -112,7 +116,10 @@ def test_argmax_is_found_on_the_device():
     ("name", "build"),
     [
         ("local_tutorials_gpu_argmax", lambda x, b, y: T.argmax(x, axis=1)),
-        ("local_tutorials_opencl_crossentropy_softmax", lambda *inputs: crossentropy_softmax_argmax_1hot_with_bias(*inputs)[0]),
+        (
+            "local_tutorials_opencl_crossentropy_softmax",
+            lambda *inputs: crossentropy_softmax_argmax_1hot_with_bias(*inputs)[0],
+        ),
     ],
 )
 def test_a_rewrite_is_left_out_by_its_name(name, build):
