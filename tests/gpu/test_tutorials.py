@@ -84,7 +84,7 @@ def is_on_device(variable):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_an_iteration_moves_its_result_to_the_host_and_to_the_device_only_numbers_made_of_the_index(mnist, name):
+def test_an_iteration_moves_only_its_result_and_numbers_made_of_the_index(mnist, name):
     _, functions = functions_of(name, mnist)
     for function in (functions.train, functions.validate):
         (result,) = nodes(function, HostFromGpu)
