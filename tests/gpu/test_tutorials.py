@@ -114,7 +114,7 @@ def test_lenet_takes_the_steps_that_it_takes_on_the_processor(mnist):
     n_minibatches = 3
     costs, parameters = costs_and_parameters("lenet", mnist, n_minibatches)
     code = (
-        f"import sys, json; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_tutorials as t\n"
+        f"import sys, json; sys.path.insert(0, {str(Path(__file__).parent)!r}); import theano_tutorials, test_tutorials as t\n"
         f"print(json.dumps(t.costs_and_parameters('lenet', t.load_data('mnist'), {n_minibatches})))"
     )
     costs_on_cpu, parameters_on_cpu = json.loads(process("-c", code, device="cpu"))
