@@ -198,13 +198,17 @@ struct Term {
 
 template <long N>
 static void add_rows_of(const float* array, const Term* term, long n, float* to) {
-    v8 sums[N] = {};
+    v8 sums[N];
+#pragma GCC unroll 16
+    for (long v = 0; v < N; ++v) sums[v] = load(to + v * LANES);
     for (const Term* end = term + n; term != end; ++term) {
         const float* row = array + term->from;
         const v8 scale = broadcast(term->scale);
+#pragma GCC unroll 16
         for (long v = 0; v < N; ++v) sums[v] += scale * load(row + v * LANES);
     }
-    for (long v = 0; v < N; ++v) store(to + v * LANES, load(to + v * LANES) + sums[v]);
+#pragma GCC unroll 16
+    for (long v = 0; v < N; ++v) store(to + v * LANES, sums[v]);
 }
 
 constexpr long WIDEST = 15;  // sums, which fill 16 registers together with the scale
@@ -234,21 +238,28 @@ struct Layout {
     long x, y, size;                   // steps of a pixel and all, in floats
     long runs, width;                  // of a window; a run's vectors
     long tap_x, tap_y, tap_c, filter;  // steps and all, in a window whose runs are side by side
-    long place[4];                     // of a pool, from its first
+    v8i places[16];                    // terms of a pool's places, by mask: (from, 0) of each
+    int n_places[16];
 
     explicit Layout(const ConvPoolSizes& s) : narrow(s.filter_width * s.channels <= 2 * LANES) {
         const long pixel = vectors(narrow ? s.filter_width * s.channels : s.channels) * LANES;
         x = narrow ? s.height * pixel : pixel;
         y = narrow ? pixel : s.width * pixel;
-        size = s.height * s.width * pixel;
+        size = s.height * s.width * pixel + 2 * LANES;
         runs = narrow ? 1 : s.filter_height;
         width = (narrow ? s.filter_height : s.filter_width) * pixel / LANES;
         tap_x = narrow ? 1 : pixel;
         tap_y = narrow ? pixel : width * LANES;
         tap_c = narrow ? s.filter_width : 1;
         filter = runs * width * LANES;
-        for (long k = 0; k < 4; ++k) place[k] = k / 2 * y + k % 2 * x;
+        for (int mask = 0; mask < 16; ++mask) {
+            places[mask] = v8i{};
+            n_places[mask] = 0;
+            for (long k = 0; k < 4; ++k)
+                if (mask >> k & 1) places[mask][2 * n_places[mask]++] = place(k);
+        }
     }
+    long place(long k) const { return k / 2 * y + k % 2 * x; }
 };
 
 // Whether a term can hold every index.
@@ -273,7 +284,8 @@ static inline void visit_tiles(long channels, long pixels, const Move& move) {
         for (long c = 0; c < channels; c += LANES) move(c, std::min(LANES, channels - c), p, std::min(LANES, pixels - p));
 }
 
-static void to_layout(const ConvPoolSizes& s, const Layout& at, const float* x, float* to) {
+// Reads nothing from end on.
+static void to_layout(const ConvPoolSizes& s, const Layout& at, const float* x, const float* end, float* to) {
     const long all = s.height * s.width;
     if (!at.narrow)
         return visit_tiles(s.channels, all, [&](long c, long n_c, long p, long n_p) {
@@ -285,13 +297,17 @@ static void to_layout(const ConvPoolSizes& s, const Layout& at, const float* x, 
             transpose(tile);
             for (long i = 0; i < n_p; ++i) store(to + (p + i) * at.x + c, tile[i]);
         });
-    for (long column = 0; column + s.filter_width <= s.width; ++column)
-        for (long row = 0; row < s.height; ++row)
-            for (long c = 0; c < s.channels; ++c) {
-                const float* from = x + c * all + row * s.width + column;
-                float* cell = to + column * at.x + row * at.y + c * s.filter_width;
-                for (long i = 0; i < s.filter_width; ++i) cell[i] = from[i];
-            }
+    const long height = s.height, width = s.width, channels = s.channels, filter_width = s.filter_width, step = at.y;
+    for (long column = 0; column + filter_width <= width; ++column) {
+        float* cell = to + column * at.x;
+        for (long row = 0; row < height; ++row, cell += step)
+            for (long c = 0; c < channels; ++c)
+                // What is too much comes into the next cell, before that is written.
+                for (long i = 0; i < filter_width; i += LANES) {
+                    const float* from = x + c * all + row * width + column + i;
+                    store(cell + c * filter_width + i, end - from >= LANES ? load(from) : load_part(from, end - from));
+                }
+    }
 }
 
 static void from_layout(const ConvPoolSizes& s, const Layout& at, const float* from, float* x) {
@@ -336,23 +352,23 @@ static inline float tanh_grad(const float* out, const float* gout, long n, float
     return sum(sums);
 }
 
-// Call with each place of a pool that has the maximum.
-template <class Visit>
-static inline void visit_hits(unsigned mask, const Visit& call) {
-    for (; mask; mask &= mask - 1) call(__builtin_ctz(mask));
-}
-
 // dW += gradient of the filters on one image.
 static void add_filter_grad(const ConvPoolSizes& s, const Layout& at, const float* pixels, const float* g,
                             const uint8_t* mask, Term* terms, float* dW) {
+    const long rows = s.rows(), columns = s.columns(), x_step = 2 * at.x, y_step = 2 * at.y;
     for (long f = 0; f < s.filters; ++f, dW += at.filter) {
         Term* end = terms;
-        for (long row = 0; row < s.rows(); ++row)
-            for (long column = 0; column < s.columns(); ++column) {
-                const long first = 2 * (row * at.y + column * at.x);
-                const float scale = *g++;
-                visit_hits(*mask++, [&](int k) { *end++ = {static_cast<int32_t>(first + at.place[k]), scale}; });
+        for (long row = 0; row < rows; ++row) {
+            int32_t first = row * y_step;
+            for (long column = 0; column < columns; ++column, first += x_step) {
+                int32_t scale;
+                std::memcpy(&scale, g++, sizeof scale);
+                // Four are written in any case: a branch for each would be taken by chance.
+                const v8i four = at.places[*mask] + v8i{first, scale, first, scale, first, scale, first, scale};
+                std::memcpy(end, &four, sizeof four);
+                end += at.n_places[*mask++];
             }
+        }
         for (long run = 0; run < at.runs; ++run)
             add_rows(pixels + run * at.y, terms, end - terms, at.width, dW + run * at.width * LANES);
     }
@@ -362,23 +378,30 @@ static void add_filter_grad(const ConvPoolSizes& s, const Layout& at, const floa
 static void image_grad(const ConvPoolSizes& s, const Layout& at, const float* W, const float* g, const uint8_t* mask,
                        Term* terms, float* dx) {
     std::fill(dx, dx + at.size, 0.f);
-    const long all = s.pools();
+    const long all = s.pools(), filters = s.filters, step = at.filter;
     for (long begin = 0; begin < all; begin += GROUP) {
-        long counts[GROUP * 4] = {};
+        long counts[GROUP * 4];
         const long pools = std::min(GROUP, all - begin);
-        for (long f = 0; f < s.filters; ++f)
-            for (long p = 0; p < pools; ++p) {
-                const long from = f * all + begin + p;
-                const Term term = {static_cast<int32_t>(f * at.filter), g[from]};
-                visit_hits(mask[from], [&](int k) { terms[(p * 4 + k) * s.filters + counts[p * 4 + k]++] = term; });
+        for (long p = 0; p < pools; ++p) {
+            Term* lists[4];
+            for (long k = 0; k < 4; ++k) lists[k] = terms + (p * 4 + k) * filters;
+            long from = begin + p;
+            for (long f = 0; f < filters; ++f, from += all) {
+                const Term term = {static_cast<int32_t>(f * step), g[from]};
+                for (long k = 0; k < 4; ++k) {
+                    *lists[k] = term;
+                    lists[k] += mask[from] >> k & 1;
+                }
             }
+            for (long k = 0; k < 4; ++k) counts[p * 4 + k] = lists[k] - (terms + (p * 4 + k) * filters);
+        }
         for (long run = 0; run < at.runs; ++run)
             for (long p = 0; p < pools; ++p) {
                 const long row = (begin + p) / s.columns(), column = (begin + p) % s.columns();
                 float* to = dx + 2 * (row * at.y + column * at.x) + run * at.y;
                 for (long k = 0; k < 4; ++k)
                     add_rows(W + run * at.width * LANES, terms + (p * 4 + k) * s.filters, counts[p * 4 + k], at.width,
-                             to + at.place[k]);
+                             to + at.place(k));
             }
     }
 }
@@ -415,7 +438,7 @@ static bool conv_pool_tanh_grad(const ConvPoolSizes& s, const float* x, const fl
                 const long from = i * map + f * s.pools();
                 part_db[f] += tanh_grad(out + from, gout + from, s.pools(), g + f * s.pools());
             }
-            to_layout(s, at, x + i * s.pixels(), image);
+            to_layout(s, at, x + i * s.pixels(), x + s.images * s.pixels(), image);
             add_filter_grad(s, at, image, g, mask + i * map, part_terms, part_dW);
             if (!dx) continue;
             image_grad(s, at, weights, g, mask + i * map, part_terms, image);
