@@ -86,8 +86,7 @@ void dots(const float* x, long x_stride, const float* w, long w_stride, long k, 
         v8 xs[N_ROWS];
         for (long row = 0; row < N_ROWS; ++row) xs[row] = load(x + row * x_stride + i);
         for (long j = 0; j < GROUP; ++j) {
-            v8 ws = load(w + j * w_stride + i);
-            in_register(ws);
+            const v8 ws = in_register(load(w + j * w_stride + i));
             for (long row = 0; row < N_ROWS; ++row) total[row][j] += xs[row] * ws;
         }
     }
@@ -144,8 +143,7 @@ void outer_products(const float* x, long x_stride, const float* d, long d_stride
         v8 xs[N_VECTORS];
         for (long i = 0; i < N_VECTORS; ++i) xs[i] = load(x + row * x_stride + i * LANES);
         for (long j = 0; j < GROUP; ++j) {
-            v8 ds = broadcast(d[row * d_stride + j]);
-            in_register(ds);
+            const v8 ds = in_register(broadcast(d[row * d_stride + j]));
             for (long i = 0; i < N_VECTORS; ++i) total[j][i] += xs[i] * ds;
         }
     }

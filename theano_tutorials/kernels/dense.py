@@ -31,7 +31,7 @@ class _Product(KernelOp):
     number of threads.
     """
 
-    header = "arrays.h"
+    header = "dense_op.h"
     __props__ = ()
 
     def c_libraries(self):
@@ -61,11 +61,7 @@ class ThreadedDot(_Product):
         outputs[0][0] = np.dot(*inputs)
 
     def c_code(self, node, name, inputs, outputs, sub):
-        (x, y), (z,) = inputs, outputs
-        return f"""
-        const npy_intp dims[2] = {{PyArray_DIM({x}, 0), PyArray_DIM({y}, 1)}};
-        if (!kernels::allocate(&{z}, 2, dims, NPY_FLOAT32) || !kernels::gemm(1, {x}, {y}, 0, {z})) {{ {sub["fail"]} }}
-        """
+        return f"if (!kernels::dot({', '.join([*inputs, *outputs])})) {sub['fail']}"
 
 
 class ThreadedGemm(_Product):
@@ -92,16 +88,7 @@ class ThreadedGemm(_Product):
         outputs[0][0] = z
 
     def c_code(self, node, name, inputs, outputs, sub):
-        z, alpha, x, y, beta = inputs
-        (to,) = outputs
-        return f"""
-        PyArrayObject* {to}_new = kernels::for_blas({z});
-        Py_XDECREF({to});
-        {to} = {to}_new;
-        if (!{to} || !kernels::gemm(*(float*)PyArray_DATA({alpha}), {x}, {y}, *(float*)PyArray_DATA({beta}), {to})) {{
-            {sub["fail"]}
-        }}
-        """
+        return f"if (!kernels::update({', '.join([*inputs, *outputs])})) {sub['fail']}"
 
 
 class SumOf(KernelOp):
@@ -115,7 +102,7 @@ class SumOf(KernelOp):
     function : {"Square", "Magnitude"}
     """
 
-    header = "arrays.h"
+    header = "dense_op.h"
     __props__ = ("function",)
 
     def __init__(self, function):
@@ -133,25 +120,13 @@ class SumOf(KernelOp):
 
     def c_code(self, node, name, inputs, outputs, sub):
         (x,), (z,) = inputs, outputs
-        return f"""
-        PyArrayObject* {x}_read = kernels::contiguous({x});
-        const long {x}_n = PyArray_SIZE({x});
-        double* {x}_sums = (double*)PyMem_Malloc((kernels::n_parts_of_sum({x}_n) + 1) * sizeof(double));
-        if (!{x}_sums) PyErr_NoMemory();
-        const bool {x}_ready = {x}_read && {x}_sums && kernels::allocate(&{z}, 0, nullptr, NPY_FLOAT32);
-        if ({x}_ready)
-            *(float*)PyArray_DATA({z}) =
-                kernels::sum_of((float*)PyArray_DATA({x}_read), {x}_n, {x}_sums, kernels::{self.function}());
-        PyMem_Free({x}_sums);
-        Py_XDECREF({x}_read);
-        if (!{x}_ready) {{ {sub["fail"]} }}
-        """
+        return f"if (!kernels::sum_of({x}, {z}, kernels::{self.function}())) {sub['fail']}"
 
 
 class VectorTanh(KernelOp):
     """Hyperbolic tangent of a float32 tensor of any shape, within 3 ulp; see vectors.h."""
 
-    header = "arrays.h"
+    header = "dense_op.h"
     __props__ = ()
 
     def make_node(self, x):
@@ -165,14 +140,7 @@ class VectorTanh(KernelOp):
 
     def c_code(self, node, name, inputs, outputs, sub):
         (x,), (z,) = inputs, outputs
-        return f"""
-        PyArrayObject* {x}_read = kernels::contiguous({x});
-        const bool {x}_ready = {x}_read && kernels::allocate(&{z}, PyArray_NDIM({x}), PyArray_DIMS({x}), NPY_FLOAT32);
-        if ({x}_ready)
-            kernels::tanh((float*)PyArray_DATA({x}_read), PyArray_SIZE({x}), (float*)PyArray_DATA({z}));
-        Py_XDECREF({x}_read);
-        if (!{x}_ready) {{ {sub["fail"]} }}
-        """
+        return f"if (!kernels::tanh({x}, {z})) {sub['fail']}"
 
 
 @local_optimizer([blas.Dot22, blas.Gemm])

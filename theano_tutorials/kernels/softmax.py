@@ -23,7 +23,7 @@ class SoftmaxNLL(KernelOp):
     a label is not a class.
     """
 
-    header = "softmax_arrays.h"
+    header = "softmax_op.h"
     __props__ = ()
 
     def make_node(self, x, b, y):
@@ -42,10 +42,7 @@ class SoftmaxNLL(KernelOp):
         outputs[2][0] = scores.argmax(axis=1).astype("int32")
 
     def c_code(self, node, name, inputs, outputs, sub):
-        nll, p, argmax = outputs
-        return f"""
-        if (!kernels::softmax({", ".join(inputs)}, &{nll}, &{p}, &{argmax})) {{ {sub["fail"]} }}
-        """
+        return f"if (!kernels::softmax({', '.join([*inputs, *outputs])})) {sub['fail']}"
 
 
 @local_optimizer([CrossentropySoftmaxArgmax1HotWithBias])

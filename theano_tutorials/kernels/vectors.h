@@ -9,6 +9,7 @@ namespace kernels {
 constexpr long LANES = 8;
 typedef float v8 __attribute__((vector_size(4 * LANES)));
 typedef int32_t v8i __attribute__((vector_size(4 * LANES)));
+typedef uint8_t v8b __attribute__((vector_size(LANES)));
 
 static inline v8 load(const float* from) {
     v8 x;
@@ -17,6 +18,16 @@ static inline v8 load(const float* from) {
 }
 
 static inline void store(float* to, v8 x) { std::memcpy(to, &x, sizeof x); }
+
+// The same value in a register. GCC prefers to load it again for each use, and the loads are what it waits for.
+static inline v8 in_register(v8 x) {
+#if defined(__AVX512VL__)
+    asm("" : "+v"(x));
+#elif defined(__AVX__)
+    asm("" : "+x"(x));
+#endif
+    return x;
+}
 
 static inline v8 load_part(const float* from, long n) {
     v8 x = {};
@@ -28,13 +39,26 @@ static inline void store_part(float* to, v8 x, long n) { std::memcpy(to, &x, n *
 
 static inline v8 broadcast(float x) { return v8{x, x, x, x, x, x, x, x}; }
 
-// Keeps a value in its register; GCC prefers to load it again for each use, and the loads are what it waits for.
-static inline void in_register(v8& x) {
-#ifdef __AVX__
-    asm("" : "+x"(x));
-#else
-    (void)x;
-#endif
+// Rows to columns of eight vectors.
+template <class V>
+static inline void transpose(V* rows) {
+    const v8i low = {0, 8, 1, 9, 4, 12, 5, 13}, high = {2, 10, 3, 11, 6, 14, 7, 15};
+    const v8i low2 = {0, 1, 8, 9, 4, 5, 12, 13}, high2 = {2, 3, 10, 11, 6, 7, 14, 15};
+    const v8i low4 = {0, 1, 2, 3, 8, 9, 10, 11}, high4 = {4, 5, 6, 7, 12, 13, 14, 15};
+    V a[8], b[8];
+    for (int i = 0; i < 8; i += 2) {
+        a[i] = __builtin_shuffle(rows[i], rows[i + 1], low);
+        a[i + 1] = __builtin_shuffle(rows[i], rows[i + 1], high);
+    }
+    for (int i = 0; i < 8; i += 4)
+        for (int j = 0; j < 2; ++j) {
+            b[i + 2 * j] = __builtin_shuffle(a[i + j], a[i + j + 2], low2);
+            b[i + 2 * j + 1] = __builtin_shuffle(a[i + j], a[i + j + 2], high2);
+        }
+    for (int i = 0; i < 4; ++i) {
+        rows[i] = __builtin_shuffle(b[i], b[i + 4], low4);
+        rows[i + 4] = __builtin_shuffle(b[i], b[i + 4], high4);
+    }
 }
 
 static inline float sum(v8 x) { return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7])); }
