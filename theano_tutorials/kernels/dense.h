@@ -182,17 +182,82 @@ inline bool narrow_gemm_of_transposed(float alpha, const Matrix& a, const Matrix
                 }
         }
     });
-    for (long i = 0; i < k; ++i)
-        for (long j = 0; j < n; ++j) {
-            float total = 0;
-            for (long part = 0; part < n_parts; ++part) total += sums[part * size + j * k_padded + i];
-            float& element = c.data[i * c.row_stride + j];
-            element = beta == 0 ? total : total + beta * element;
+    for (long j = 0; j < n; ++j)
+        for (long i = 0; i < k; i += LANES) {
+            v8 total = load(sums + j * k_padded + i);
+            for (long part = 1; part < n_parts; ++part) total += load(sums + part * size + j * k_padded + i);
+            for (long lane = 0; lane < std::min(LANES, k - i); ++lane) {
+                float& element = c.data[(i + lane) * c.row_stride + j];
+                element = beta == 0 ? total[lane] : total[lane] + beta * element;
+            }
         }
     return true;
 }
 
-// C = alpha A B + beta C. C is cut into parts along its columns, or along its rows where it has few columns.
+// A few examples: copying the weights into the order that BLAS likes costs as much as it brings. C is computed in tiles
+// of rows and two vectors, with B as it lies in memory.
+constexpr long FEW = 64;
+constexpr long TILE_ROWS = 5;
+constexpr long DEPTH = 384;  // of a block of B, which stays in the nearest cache while the rows of C pass
+
+template <long N_ROWS>
+void unpacked_tile(float alpha, const float* a, long row_stride, long column_stride, const float* b, long b_stride, long k,
+                   float beta, float* c, long c_stride) {
+    v8 sums[N_ROWS][2] = {};
+    for (long row = 0; row < N_ROWS; ++row) {  // for the next tile
+        __builtin_prefetch(c + (N_ROWS + row) * c_stride);
+        __builtin_prefetch(c + (N_ROWS + row) * c_stride + TILE - 1);
+    }
+    for (long i = 0; i < k; ++i) {
+        const v8 left = in_register(load(b + i * b_stride)), right = in_register(load(b + i * b_stride + LANES));
+        for (long row = 0; row < N_ROWS; ++row) {
+            const v8 as = in_register(broadcast(a[row * row_stride + i * column_stride]));
+            sums[row][0] += as * left;
+            sums[row][1] += as * right;
+        }
+    }
+    for (long row = 0; row < N_ROWS; ++row)
+        for (long j = 0; j < 2; ++j) {
+            float* const to = c + row * c_stride + j * LANES;
+            store(to, beta == 0 ? alpha * sums[row][j] : alpha * sums[row][j] + beta * load(to));
+        }
+}
+
+// C = alpha A B + beta C for TILE columns.
+inline void unpacked_columns(float alpha, const Matrix& a, const float* b, long b_stride, float beta, float* c,
+                             long c_stride) {
+    static constexpr decltype(&unpacked_tile<1>) tiles[] = {unpacked_tile<1>, unpacked_tile<2>, unpacked_tile<3>,
+                                                            unpacked_tile<4>, unpacked_tile<5>};
+    for (long i = 0; i < a.columns; i += DEPTH)
+        for (long row = 0; row < a.rows; row += TILE_ROWS)
+            tiles[std::min(TILE_ROWS, a.rows - row) - 1](
+                alpha, a.data + row * a.row_stride + i * a.column_stride, a.row_stride, a.column_stride,
+                b + i * b_stride, b_stride, std::min(DEPTH, a.columns - i), i == 0 ? beta : 1, c + row * c_stride,
+                c_stride);
+}
+
+// C = alpha A B + beta C, for contiguous rows of B, and few of them or of C. False if there is no memory for it.
+inline bool unpacked_gemm(float alpha, const Matrix& a, const Matrix& b, float beta, const Matrix& c) {
+    const long k = a.columns, m = c.rows, whole = c.columns / TILE * TILE, rest = c.columns - whole;
+    std::unique_ptr<float[]> memory(new (std::nothrow) float[(k + m) * TILE]());
+    if (!memory) return false;
+    float *const b_rest = memory.get(), *const c_rest = b_rest + k * TILE;
+    for_each_range(c.columns, 2.0 * m * c.columns * k, [&](long from, long to, long) {
+        for (long j = from; j < std::min(to, whole); j += TILE)
+            unpacked_columns(alpha, a, b.data + j, b.row_stride, beta, c.data + j, c.row_stride);
+        if (to <= whole) return;
+        for (long i = 0; i < k; ++i) std::copy_n(b.data + i * b.row_stride + whole, rest, b_rest + i * TILE);
+        unpacked_columns(alpha, a, b_rest, TILE, 0, c_rest, TILE);
+        for (long i = 0; i < m; ++i)
+            for (long j = 0; j < rest; ++j) {
+                float& element = c.data[i * c.row_stride + whole + j];
+                element = beta == 0 ? c_rest[i * TILE + j] : c_rest[i * TILE + j] + beta * element;
+            }
+    });
+    return true;
+}
+
+// C = alpha A B + beta C. For BLAS, C is cut into parts along its columns, or along its rows where it has few columns.
 inline void gemm(float alpha, const Matrix& a, const Matrix& b, float beta, const Matrix& c) {
     if (c.column_stride != 1) return gemm(alpha, b.transposed(), a.transposed(), beta, c.transposed());
     const double flops = 2.0 * c.rows * c.columns * a.columns;
@@ -200,6 +265,9 @@ inline void gemm(float alpha, const Matrix& a, const Matrix& b, float beta, cons
         if (a.column_stride == 1 && narrow_gemm(alpha, a, b, beta, c)) return;
         if (a.row_stride == 1 && narrow_gemm_of_transposed(alpha, a, b, beta, c)) return;
     }
+    if (c.columns >= 2 * TILE && std::min(c.rows, a.columns) <= FEW && a.columns > 0 && b.column_stride == 1 &&
+        unpacked_gemm(alpha, a, b, beta, c))
+        return;
     if (c.columns >= 8 * TILE)
         for_each_range(c.columns, flops, [&](long from, long to, long) {
             gemm_part(alpha, a, b.column_range(from, to), beta, c.column_range(from, to));

@@ -9,26 +9,36 @@
 
 namespace kernels {
 
-// One row of n scores x + b: probabilities, the most probable class, and -log of the probability of class y.
-inline void softmax_row(const float* x, const float* b, int32_t y, long n, float* p, int32_t* argmax, float* nll) {
-    long best = 0;
-    for (long i = 0; i < n; ++i) {
-        p[i] = x[i] + b[i];
-        if (p[i] > p[best]) best = i;
+// Rows from first on, a row a lane, of n scores x + b: probabilities, the most probable class, and -log of the
+// probability of class y. Where there are fewer rows the last one is in several lanes.
+inline void softmax_rows(const float* x, const float* b, const int32_t* y, long first, long end, long n, float* p,
+                         int32_t* argmax, float* nll) {
+    long rows[LANES];
+    for (long lane = 0; lane < LANES; ++lane) rows[lane] = std::min(first + lane, end - 1);
+    const auto scores = [&](long j) {
+        v8 score;
+        for (long lane = 0; lane < LANES; ++lane) score[lane] = x[rows[lane] * n + j];
+        return score + b[j];
+    };
+    v8 max = scores(0);
+    v8i best = {};
+    for (long j = 1; j < n; ++j) {
+        const v8 score = scores(j);
+        const v8i greater = score > max;
+        best = greater ? best * 0 + int32_t(j) : best;
+        max = greater ? score : max;
     }
-    const float max = p[best], score = p[y] - max;
-    v8 totals = {};
-    for (long i = 0; i < n; i += LANES) {
-        const long length = std::min(LANES, n - i);
-        v8 e = exp_of_negative(load_part(p + i, length) - max);
-        store_part(p + i, e, length);
-        if (length < LANES) e = load_part(p + i, length);
-        totals += e;
+    v8 total = {};
+    for (long j = 0; j < n; ++j) {
+        const v8 e = exp_of_negative(scores(j) - max);
+        total += e;
+        for (long lane = 0; lane < LANES; ++lane) p[rows[lane] * n + j] = e[lane];
     }
-    const float total = sum(totals);
-    for (long i = 0; i < n; ++i) p[i] /= total;
-    *argmax = best;
-    *nll = std::log(total) - score;
+    for (long i = first; i < std::min(first + LANES, end); ++i) {
+        for (long j = 0; j < n; ++j) p[i * n + j] /= total[i - first];
+        argmax[i] = best[i - first];
+        nll[i] = std::log(total[i - first]) - (x[i * n + y[i]] + b[y[i]] - max[i - first]);
+    }
 }
 
 constexpr long ROWS_OF_A_PART = 64;
@@ -40,8 +50,7 @@ inline bool softmax(const float* x, const float* b, const int32_t* y, long n_row
     const long n_parts = (n_rows + ROWS_OF_A_PART - 1) / ROWS_OF_A_PART;
     for_each(n_parts, n_rows * n > 4000, [=](long part) {
         const long end = std::min(n_rows, (part + 1) * ROWS_OF_A_PART);
-        for (long i = part * ROWS_OF_A_PART; i < end; ++i)
-            softmax_row(x + i * n, b, y[i], n, p + i * n, argmax + i, nll + i);
+        for (long i = part * ROWS_OF_A_PART; i < end; i += LANES) softmax_rows(x, b, y, i, end, n, p, argmax, nll);
     });
     return true;
 }

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <climits>
@@ -38,15 +39,16 @@ inline void pause_a_moment() {
 // About what passes between two loops of a minibatch: shorter than that it does not pay to fall asleep.
 constexpr std::chrono::microseconds AWAKE{100};
 constexpr std::chrono::microseconds HELD_UP{500};
+constexpr std::chrono::milliseconds SERIAL{100};
 
-class Pool {
+class __attribute__((visibility("default"))) Pool {
     using Clock = std::chrono::steady_clock;
 
    public:
     static constexpr int MAX_THREADS = 64;
 
-    // One in the process: GNU's linker makes it so for all the modules that include this. Never deleted, since its
-    // threads end with the process.
+    // One in the process, even though Theano compiles a module for each Op: what is visible is unique to GNU's loader.
+    // Never deleted, since its threads end with the process.
     static Pool& of_the_process() {
         static Pool* pool = new Pool(number_of_threads());
         return *pool;
@@ -81,10 +83,10 @@ class Pool {
         take_parts(0, loop);
         const auto own = Clock::now() - begin;
         wait_while([&] { return finished.load() < size; }, finished, caller_sleeps);
-        // Others take about as long as the caller did, unless they have no processor: then 5 % of the time may be lost
-        // to finding out that this is still so.
-        const auto lost = Clock::now() - begin - 2 * own;
-        if (lost > HELD_UP) serial_until.store(Clock::now() + 20 * lost);
+        // Others take about as long as the caller did, unless they have no processor: then a tenth of the time may be
+        // lost to finding out whether this is still so.
+        const Clock::duration lost = Clock::now() - begin - 2 * own;
+        if (lost > HELD_UP) serial_until.store(Clock::now() + std::min<Clock::duration>(10 * lost, SERIAL));
         busy.store(false, std::memory_order_release);
     }
 
