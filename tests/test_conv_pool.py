@@ -80,9 +80,9 @@ def strided(array, way):
 
 
 @st.composite
-def problems(draw, least_images=1):
+def problems(draw, least=1):
     """x, W, b, g of a layer, of all shapes and strides."""
-    n, channels, filters = draw(st.integers(least_images, 4)), draw(st.integers(1, 18)), draw(st.integers(1, 30))
+    n, channels, filters = draw(st.integers(least, 4)), draw(st.integers(1, 18)), draw(st.integers(least, 30))
     filter_size = [draw(st.integers(1, 6)), draw(st.integers(1, 6))]
     size = [filter_side + draw(st.integers(1, 8)) for filter_side in filter_size]
     rng = np.random.RandomState(draw(st.integers(0, 2**32 - 1)))
@@ -119,7 +119,7 @@ def test_equals_plain_theano(functions, problem):
     assert_equal_but_for_rounding(ours(*problem), plain(*problem), x, W, g)
 
 
-@given(problem=problems(least_images=0))
+@given(problem=problems(least=0))
 def test_perform_equals_the_kernel(functions, problem):
     ours, _, filter_flip = functions
     x, W, b, g = problem
