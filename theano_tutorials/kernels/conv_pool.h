@@ -49,23 +49,28 @@ class Scratch {
     operator T*() const { return memory; }
 };
 
-// The images are cut into parts, which do not depend on the number of threads.
-constexpr long PARTS = 16;
+// The images are cut into parts, which do not depend on the number of threads. Each needs so many floats of memory,
+// and has all of it together unless a single one is larger.
+static inline long count_parts(long images, long floats) {
+    const long parts = 16, all = 1 << 24;
+    return std::max(1L, std::min({parts, images, all / std::max(1L, floats)}));
+}
 
 static inline long part_begin(long part, long parts, long images) { return images * part / parts; }
 
 static inline bool pays(const ConvPoolSizes& s) {
-    return s.images * s.pools() * s.filters * s.channels * s.taps() > 100000;
+    return s.images * s.pools() * s.filters * s.channels * s.taps() > 1000000;
 }
 
 // ---- Forward ----
 
-constexpr long BLOCK = 3;        // vectors of filters at a time: 12 sums, 3 weights and a value fill 16 registers
-constexpr long CHUNK = 16384;    // bytes of weights that stay in the first cache
+constexpr long BLOCK = 3;          // vectors of filters at a time: 12 sums, 3 weights and a value fill 16 registers
+constexpr long CHUNK = 16384;      // bytes of weights that stay in the first cache
+constexpr long GROUP = 2 * LANES;  // pools of an image at a time
 
 // n vectors of filters cut into blocks of nearly the same size.
 static inline long block_begin(long block, long n) {
-    const long blocks = (n + BLOCK - 1) / BLOCK;
+    const long blocks = std::max(1L, (n + BLOCK - 1) / BLOCK);
     return n * block / blocks;
 }
 
@@ -81,8 +86,6 @@ static void pack_filters(const ConvPoolSizes& s, const float* W, float* to) {
                         *to++ = f < s.filters ? W[(f * s.channels + c) * s.taps() + s.tap(y, x)] : 0;
     }
 }
-
-constexpr long GROUP = 2 * LANES;  // pools of an image at a time
 
 template <long N>
 using Sums = v8[4][N];
@@ -107,7 +110,8 @@ static inline void convolve(const ConvPoolSizes& s, const float* image, const fl
 
 // Maximum over each pool of a group, and which of its places have it, for one block of filters: [filter][pool].
 template <long N>
-static void pool_group(const ConvPoolSizes& s, const float* image, const float* weights, long begin, long pools, v8 (&top)[N][GROUP], v8i (&hits)[N][GROUP]) {
+static void pool_group(const ConvPoolSizes& s, const float* image, const float* weights, long begin, long pools,
+                       v8 (&top)[N][GROUP], v8i (&hits)[N][GROUP]) {
     Sums<N> kept[GROUP];
     const long chunk = std::max(1L, CHUNK / (s.taps() * N * 32));
     for (long c = 0; c < s.channels || c == 0; c += chunk) {
@@ -170,7 +174,7 @@ static void pool_block(const ConvPoolSizes& s, const float* image, const float* 
 // order. False if there was not enough memory.
 static bool conv_pool_tanh(const ConvPoolSizes& s, const float* x, const float* W, const float* b, float* out,
                            uint8_t* mask) {
-    const long n = vectors(s.filters), parts = std::min(PARTS, s.images);
+    const long n = vectors(s.filters), parts = count_parts(s.images, 0);
     const Scratch<float> weights(n * LANES * s.channels * s.taps());
     if (weights.empty()) return false;
     pack_filters(s, W, weights);
@@ -281,7 +285,8 @@ static inline void visit_taps(const ConvPoolSizes& s, const Layout& at, const Vi
 template <class Move>
 static inline void visit_tiles(long channels, long pixels, const Move& move) {
     for (long p = 0; p < pixels; p += LANES)
-        for (long c = 0; c < channels; c += LANES) move(c, std::min(LANES, channels - c), p, std::min(LANES, pixels - p));
+        for (long c = 0; c < channels; c += LANES)
+            move(c, std::min(LANES, channels - c), p, std::min(LANES, pixels - p));
 }
 
 // Reads nothing from end on.
@@ -364,9 +369,10 @@ static void add_filter_grad(const ConvPoolSizes& s, const Layout& at, const floa
                 int32_t scale;
                 std::memcpy(&scale, g++, sizeof scale);
                 // Four are written in any case: a branch for each would be taken by chance.
-                const v8i four = at.places[*mask] + v8i{first, scale, first, scale, first, scale, first, scale};
+                const int hits = *mask++ & 15;
+                const v8i four = at.places[hits] + v8i{first, scale, first, scale, first, scale, first, scale};
                 std::memcpy(end, &four, sizeof four);
-                end += at.n_places[*mask++];
+                end += at.n_places[hits];
             }
         }
         for (long run = 0; run < at.runs; ++run)
@@ -410,9 +416,9 @@ static void image_grad(const ConvPoolSizes& s, const Layout& at, const float* W,
 static bool conv_pool_tanh_grad(const ConvPoolSizes& s, const float* x, const float* W, const float* out,
                                 const uint8_t* mask, const float* gout, float* dW, float* db, float* dx) {
     const Layout at(s);
-    const long parts = std::min(PARTS, s.images), map = s.filters * s.pools();
-    const long n_terms = std::max(4 * s.pools(), dx ? GROUP * 4 * s.filters : 0);
-    const long n_dW = s.filters * at.filter;
+    const long map = s.filters * s.pools(), n_dW = s.filters * at.filter;
+    const long n_terms = 4 * std::max(s.pools(), dx ? GROUP * s.filters : 0);
+    const long parts = count_parts(s.images, map + n_dW + at.size + 2 * n_terms);
     const Scratch<float> weights(dx ? n_dW : 0), pixels(parts * at.size), slopes(parts * map), sums(parts * n_dW);
     const Scratch<double> bias_sums(parts * s.filters);
     const Scratch<Term> terms(parts * n_terms);
@@ -446,16 +452,16 @@ static bool conv_pool_tanh_grad(const ConvPoolSizes& s, const float* x, const fl
         }
     });
 
-    for (long f = 0; f < s.filters; ++f) {
-        double db_f = 0;
-        for (long part = 0; part < parts; ++part) db_f += bias_sums[part * s.filters + f];
-        db[f] = db_f;
-        visit_taps(s, at, [&](long to, long from) {
-            float total = 0;
-            for (long part = 0; part < parts; ++part) total += sums[part * n_dW + f * at.filter + from];
-            dW[f * s.channels * s.taps() + to] = total;
-        });
-    }
+    for_each(s.filters, pays(s), [&](long f) {
+        double bias_total = 0;
+        for (long part = 0; part < parts; ++part) bias_total += bias_sums[part * s.filters + f];
+        db[f] = bias_total;
+        float* total = sums + f * at.filter;
+        for (long part = 1; part < parts; ++part)
+            for (long i = 0; i < at.filter; i += LANES)
+                store(total + i, load(total + i) + load(total + part * n_dW + i));
+        visit_taps(s, at, [&](long to, long from) { dW[f * s.channels * s.taps() + to] = total[from]; });
+    });
     return true;
 }
 
