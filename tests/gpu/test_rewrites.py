@@ -145,7 +145,9 @@ def test_excluded_rewrites_are_those_of_theano_that_fail():
     )
     node = gpu_nnet.gpu_crossentropy_softmax_argmax_1hot_with_bias(x, b, y)[0].owner
     (kernel,) = node.op.gpu_kernels(node, "name")
-    with pytest.raises(pygpu.gpuarray.GpuArrayException, match="local address space can only be declared in the outermost"):
+    with pytest.raises(
+        pygpu.gpuarray.GpuArrayException, match="local address space can only be declared in the outermost"
+    ):
         pygpu.gpuarray.GpuKernel(kernel.code, kernel.name, kernel.params, context=context)
 
 
