@@ -18,8 +18,8 @@ from pathlib import Path
 
 _MISSING = {
     "cuda": "no libcuda.so.1: install NVIDIA's driver",
-    "nvrtc": "no libnvrtc: pip install 'theano_tutorials[cuda]', or put that of a CUDA toolkit on LD_LIBRARY_PATH",
-    "cublas": "no libcublas: pip install 'theano_tutorials[cuda]', or put that of a CUDA toolkit on LD_LIBRARY_PATH",
+    "nvrtc": "no libnvrtc: pip install nvidia-cuda-nvrtc-cu12, or put that of a CUDA toolkit on LD_LIBRARY_PATH",
+    "cublas": "no libcublas: pip install nvidia-cublas-cu12, or put that of a CUDA toolkit on LD_LIBRARY_PATH",
 }
 _TOOLKIT = "/usr/local/cuda/lib64"
 
