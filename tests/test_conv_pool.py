@@ -332,7 +332,7 @@ def test_some_gradients_alone(functions, wrt):
 # ---- Threads, processes, machines ----
 
 _SCRIPT = """
-import hashlib, os, sys
+import hashlib, os, signal
 import theano_tutorials
 import numpy as np, theano, theano.tensor as T
 from theano_tutorials.kernels.conv_pool import ConvPoolTanh
@@ -354,6 +354,7 @@ digests = {digest() for _ in range(5)}
 print(n_threads() - before)
 child = os.fork()
 if child == 0:
+    signal.alarm(60)  # a child that hangs does not outlive the test
     os._exit(0 if {digest()} == digests else 1)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 assert {digest()} == digests and len(digests) == 1
