@@ -58,7 +58,7 @@ _BLAS_SYMBOLS = [
     "openblas_set_num_threads",
 ]
 _BLAS_PREFIX = "scipy_"
-_BLAS_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
+_BLAS_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS")
 
 
 def check_machine(needs_compiler):
@@ -104,14 +104,16 @@ def blas_flags():
 
 
 def set_blas_threads():
-    """Run OpenBLAS on one thread, unless the environment says how many.
+    """Run OpenBLAS on one thread, unless the environment says how many; return whether it is one.
 
-    The products are small, so more threads gain little; and the same command
-    gives the same bits whatever the number of cores.
+    Threads are for the kernels, which share the work out in a way that gives
+    the same bits whatever the number of cores.
     """
-    if not any(variable in os.environ for variable in _BLAS_THREAD_VARIABLES):
+    serial = not any(variable in os.environ for variable in _BLAS_THREAD_VARIABLES)
+    if serial:
         library = ctypes.CDLL(str(blas_folder() / scipy_openblas32.get_library(fullname=True)))
         getattr(library, f"{_BLAS_PREFIX}openblas_set_num_threads")(1)
+    return serial
 
 
 def flags_of_the_user():
@@ -209,6 +211,11 @@ def _adapt_imported_theano(flags):
 def set_up():
     """Import Theano, made to work here; see the module's docstring.
 
+    Returns
+    -------
+    bool
+        Whether BLAS is PyPI's OpenBLAS, on one thread.
+
     Raises
     ------
     ImportError
@@ -220,14 +227,16 @@ def set_up():
     restore_numpy_aliases()
     use_python_scan()
     flags = {name: value for name, value in _FLAGS.items() if name.lower() not in user_flags}
+    serial_blas = False
     if "blas.ldflags" not in user_flags:
         flags["blas.ldflags"] = blas_flags()
-        set_blas_threads()
+        serial_blas = set_blas_threads()
     if "theano" in sys.modules:
         _adapt_imported_theano(flags)
     else:
         _import_theano(flags)
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"theano\.")
+    return serial_blas
 
 
-set_up()
+serial_blas = set_up()

@@ -3,8 +3,10 @@
 import hashlib
 from pathlib import Path
 
+import theano
 from theano.gof.op import Op
 
+TAG = "tutorials_kernels"
 FOLDER = Path(__file__).parent
 
 
@@ -13,6 +15,16 @@ def _digest():
     for file in sorted([*FOLDER.glob("*.py"), *FOLDER.glob("*.h")]):
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def c_kernels_wanted():
+    """Whether there is a C++ compiler; without one Theano runs its own Ops in Python."""
+    return bool(theano.config.cxx)
+
+
+def is_float32(*variables):
+    """Whether the kernels, which know no other type, are for all of these symbolic variables."""
+    return all(variable.dtype == "float32" for variable in variables)
 
 
 class KernelOp(Op):
@@ -33,7 +45,7 @@ class KernelOp(Op):
         return [str(FOLDER)]
 
     def c_compile_args(self):
-        return ["-fopenmp", "-Wno-psabi"]
+        return ["-pthread", "-Wno-psabi"]
 
     def c_code_cache_version(self):
         return self.VERSION

@@ -19,10 +19,12 @@ static inline v8 load(const float* from) {
 
 static inline void store(float* to, v8 x) { std::memcpy(to, &x, sizeof x); }
 
-// The same value, which GCC must not read from memory again.
+// The same value in a register. GCC prefers to load it again for each use, and the loads are what it waits for.
 static inline v8 in_register(v8 x) {
-#ifdef __AVX512VL__
+#if defined(__AVX512VL__)
     asm("" : "+v"(x));
+#elif defined(__AVX__)
+    asm("" : "+x"(x));
 #endif
     return x;
 }
@@ -72,15 +74,26 @@ static inline v8 expm1_reduced(v8 r) {
     return r + r * r * p;
 }
 
-// tanh(x) = e / (e + 2), e = exp(2 |x|) - 1 = 2^n (exp(r) - 1) + (2^n - 1). Within 3 ulp of the exact value,
-// for every float (tests/test_kernels.py tries them all); NaN stays NaN.
+// exp(x) = 2^n (1 + (exp(r) - 1)) for x <= 0, within 2 ulp; 0 where the exact value is below the smallest normal number.
+static inline v8 exp_of_negative(v8 x) {
+    const v8 shift = broadcast(12582912.f);  // 1.5 * 2^23: adding it rounds to an integer
+    const v8 a = x < -87.3f ? broadcast(-87.3f) : x;
+    const v8 n = (a * 1.44269504f + shift) - shift;
+    const v8 r = (a - n * 0.693145752f) - n * 1.42860677e-06f;  // ln 2 in two parts
+    const v8 power = (v8)((__builtin_convertvector(n, v8i) + 127) << 23);
+    const v8 value = power + power * expm1_reduced(r);
+    return x < -87.3f ? broadcast(0) : value;
+}
+
+// tanh(x) = e / (e + 2), e = exp(2 |x|) - 1 = 2^n (exp(r) - 1) + (2^n - 1). Within 3 ulp of the exact value
+// for every float: tests/native/dense.cpp with stride 1 tries them all. NaN stays NaN.
 static inline v8 tanh(v8 x) {
     const v8i sign = (v8i)x & INT32_MIN;
     v8 a = (v8)((v8i)x ^ sign);
     a = a > 9.1f ? broadcast(9.1f) : a;  // beyond, the nearest float is 1
-    const v8 shift = broadcast(12582912.f);  // 1.5 * 2^23: adding it rounds to an integer
+    const v8 shift = broadcast(12582912.f);
     const v8 n = (a * 2.88539008f + shift) - shift;
-    const v8 r = (2 * a - n * 0.693145752f) - n * 1.42860677e-06f;  // ln 2 in two parts
+    const v8 r = (2 * a - n * 0.693145752f) - n * 1.42860677e-06f;
     const v8 power = (v8)((__builtin_convertvector(n, v8i) + 127) << 23);
     const v8 e = power * expm1_reduced(r) + (power - 1);
     return (v8)((v8i)(e / (e + 2)) | sign);
