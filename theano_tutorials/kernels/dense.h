@@ -42,7 +42,8 @@ inline void gemm_part(float alpha, const Matrix& a, const Matrix& b, float beta,
            c.data, &ldc);
 }
 
-constexpr long TILE = 16;                // columns or rows that a kernel of BLAS does at once
+constexpr long TILE = 16;                // columns or rows that a part has at least
+constexpr long TILE_OF_BLAS = 64;        // which copies the other matrix for each part
 constexpr long MAX_PARTS = 16;           // enough for 16 cores
 constexpr double FLOPS_OF_A_PART = 2e6;  // about 20 microseconds: ten times what a thread needs to begin
 
@@ -55,10 +56,10 @@ inline long number_of_parts(long n_tiles, double flops) {
 
 // part(from, to) for ranges that make up 0 to size; the last tile may be a smaller one.
 template <class Part>
-void for_each_range(long size, double flops, const Part& part) {
-    const long n_tiles = (size + TILE - 1) / TILE, n_parts = number_of_parts(n_tiles, flops);
+void for_each_range(long size, long tile, double flops, const Part& part) {
+    const long n_tiles = (size + tile - 1) / tile, n_parts = number_of_parts(n_tiles, flops);
     for_each(n_parts, n_parts > 1, [&](long i) {
-        part(std::min(i * n_tiles / n_parts * TILE, size), std::min((i + 1) * n_tiles / n_parts * TILE, size), i);
+        part(std::min(i * n_tiles / n_parts * tile, size), std::min((i + 1) * n_tiles / n_parts * tile, size), i);
     });
 }
 
@@ -108,7 +109,7 @@ inline bool narrow_gemm(float alpha, const Matrix& a, const Matrix& b, float bet
     float* const w = transposed.get();
     for (long i = 0; i < k; ++i)
         for (long j = 0; j < n; ++j) w[j * k_padded + i] = b.data[i * b.row_stride + j * b.column_stride];
-    for_each_range(c.rows, 2.0 * c.rows * n * k, [&](long from, long to, long) {
+    for_each_range(c.rows, TILE, 2.0 * c.rows * n * k, [&](long from, long to, long) {
         for (long first = from; first < to; first += ROWS) {
             const long n_rows = std::min(ROWS, to - first);
             v8 sums[ROWS][NARROW] = {};
@@ -168,7 +169,7 @@ inline bool narrow_gemm_of_transposed(float alpha, const Matrix& a, const Matrix
     float* const d = sums + n_parts * size;
     for (long row = 0; row < n_examples; ++row)
         for (long j = 0; j < n; ++j) d[row * n_padded + j] = alpha * b.data[row * b.row_stride + j * b.column_stride];
-    for_each_range(n_examples, flops, [&](long from, long to, long part) {
+    for_each_range(n_examples, TILE, flops, [&](long from, long to, long part) {
         const float *x = a.data + from * a.column_stride, *ds = d + from * n_padded;
         float* const to_sums = sums + part * size;
         long i = 0;
@@ -247,7 +248,7 @@ inline bool unpacked_gemm(float alpha, const Matrix& a, const Matrix& b, float b
     std::unique_ptr<float[]> memory(new (std::nothrow) float[(k + m) * TILE]());
     if (!memory) return false;
     float *const b_rest = memory.get(), *const c_rest = b_rest + k * TILE;
-    for_each_range(c.columns, 2.0 * m * c.columns * k, [&](long from, long to, long) {
+    for_each_range(c.columns, TILE, 2.0 * m * c.columns * k, [&](long from, long to, long) {
         for (long j = from; j < std::min(to, whole); j += TILE)
             unpacked_columns(alpha, a, b.data + j, b.row_stride, beta, c.data + j, c.row_stride);
         if (to <= whole) return;
@@ -273,12 +274,12 @@ inline void gemm(float alpha, const Matrix& a, const Matrix& b, float beta, cons
     if (c.columns >= 2 * TILE && std::min(c.rows, a.columns) <= FEW && a.columns > 0 && b.column_stride == 1 &&
         unpacked_gemm(alpha, a, b, beta, c))
         return;
-    if (c.columns >= 8 * TILE)
-        for_each_range(c.columns, flops, [&](long from, long to, long) {
+    if (c.columns >= 2 * TILE_OF_BLAS)
+        for_each_range(c.columns, TILE_OF_BLAS, flops, [&](long from, long to, long) {
             gemm_part(alpha, a, b.column_range(from, to), beta, c.column_range(from, to));
         });
     else
-        for_each_range(c.rows, flops, [&](long from, long to, long) {
+        for_each_range(c.rows, TILE_OF_BLAS, flops, [&](long from, long to, long) {
             gemm_part(alpha, a.row_range(from, to), b, beta, c.row_range(from, to));
         });
 }
