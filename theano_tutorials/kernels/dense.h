@@ -69,7 +69,7 @@ constexpr long GROUP = 5;
 inline long rounded_up(long n, long multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 constexpr long ROWS = 16;       // of A at once: their sums and a block of w stay in the nearest cache
-constexpr long K_BLOCK = 256;
+constexpr long K_BLOCK = 400;
 
 // Adds to sums the products, vector by vector, of N_ROWS rows of x with GROUP rows of w. Fetches one of the rows that
 // come ROWS later, since the processor does not guess beyond the end of a row.
@@ -82,7 +82,7 @@ void dots(const float* x, long x_stride, const float* w, long w_stride, long k, 
     const float* fetched = x + (fetched_row + ROWS) * x_stride;
     const long whole = k / LANES * LANES;
     for (long i = 0; i < whole; i += LANES) {
-        __builtin_prefetch(fetched + i);
+        __builtin_prefetch(fetched + i, 0, 2);  // into the second cache
         v8 xs[N_ROWS];
         for (long row = 0; row < N_ROWS; ++row) xs[row] = load(x + row * x_stride + i);
         for (long j = 0; j < GROUP; ++j) {
@@ -135,13 +135,15 @@ inline bool narrow_gemm(float alpha, const Matrix& a, const Matrix& b, float bet
 }
 
 // Products of N_VECTORS vectors from each row of x with GROUP columns of d, added over the rows, to rows of sums.
+// Fetches what lies so far behind each vector.
 template <long N_VECTORS>
-void outer_products(const float* x, long x_stride, const float* d, long d_stride, long n_rows, float* sums,
+void outer_products(const float* x, long x_stride, const float* d, long d_stride, long n_rows, long ahead, float* sums,
                     long sums_stride) {
     v8 total[GROUP][N_VECTORS] = {};
     for (long row = 0; row < n_rows; ++row) {
         v8 xs[N_VECTORS];
         for (long i = 0; i < N_VECTORS; ++i) xs[i] = load(x + row * x_stride + i * LANES);
+        __builtin_prefetch(x + row * x_stride + ahead, 0, 2);
         for (long j = 0; j < GROUP; ++j) {
             const v8 ds = in_register(broadcast(d[row * d_stride + j]));
             for (long i = 0; i < N_VECTORS; ++i) total[j][i] += xs[i] * ds;
@@ -157,6 +159,8 @@ inline bool narrow_gemm_of_transposed(float alpha, const Matrix& a, const Matrix
     const long n_examples = a.columns, k = a.rows, n = c.columns;
     const long k_whole = k / LANES * LANES, k_padded = rounded_up(k, LANES), n_padded = rounded_up(n, GROUP);
     const double flops = 2.0 * n_examples * n * k;
+    // It lies behind this one, and memory has nothing else to do meanwhile.
+    const long next_minibatch = n_examples * a.column_stride;
     const long n_parts = number_of_parts((n_examples + TILE - 1) / TILE, flops), size = n_padded * k_padded;
     std::unique_ptr<float[]> memory(new (std::nothrow) float[n_parts * size + n_examples * n_padded]());
     if (!memory) return false;
@@ -165,22 +169,23 @@ inline bool narrow_gemm_of_transposed(float alpha, const Matrix& a, const Matrix
     for (long row = 0; row < n_examples; ++row)
         for (long j = 0; j < n; ++j) d[row * n_padded + j] = alpha * b.data[row * b.row_stride + j * b.column_stride];
     for_each_range(n_examples, flops, [&](long from, long to, long part) {
-        const float* x = a.data + from * a.column_stride;
-        for (long group = 0; group < n; group += GROUP) {
-            const float* ds = d + from * n_padded + group;
-            float* const to_sums = sums + part * size + group * k_padded;
-            long i = 0;
-            for (; i + 2 * LANES <= k; i += 2 * LANES)
-                outer_products<2>(x + i, a.column_stride, ds, n_padded, to - from, to_sums + i, k_padded);
-            for (; i < k_whole; i += LANES)
-                outer_products<1>(x + i, a.column_stride, ds, n_padded, to - from, to_sums + i, k_padded);
-            for (; i < k; ++i)
-                for (long j = 0; j < GROUP; ++j) {
-                    float total = 0;
-                    for (long row = 0; row < to - from; ++row) total += x[row * a.column_stride + i] * ds[row * n_padded + j];
-                    to_sums[j * k_padded + i] = total;
-                }
-        }
+        const float *x = a.data + from * a.column_stride, *ds = d + from * n_padded;
+        float* const to_sums = sums + part * size;
+        long i = 0;
+        for (; i + 2 * LANES <= k; i += 2 * LANES)
+            for (long j = 0; j < n; j += GROUP)
+                outer_products<2>(x + i, a.column_stride, ds + j, n_padded, to - from, j == 0 ? next_minibatch : 0,
+                                  to_sums + j * k_padded + i, k_padded);
+        for (; i < k_whole; i += LANES)
+            for (long j = 0; j < n; j += GROUP)
+                outer_products<1>(x + i, a.column_stride, ds + j, n_padded, to - from, 0, to_sums + j * k_padded + i,
+                                  k_padded);
+        for (; i < k; ++i)
+            for (long j = 0; j < n; ++j) {
+                float total = 0;
+                for (long row = 0; row < to - from; ++row) total += x[row * a.column_stride + i] * ds[row * n_padded + j];
+                to_sums[j * k_padded + i] = total;
+            }
     });
     for (long j = 0; j < n; ++j)
         for (long i = 0; i < k; i += LANES) {
@@ -315,6 +320,27 @@ double sum_of(const float* x, long n, double* part_sums, Function function) {
     double total = 0;
     for (long part = 0; part < n_parts; ++part) total += part_sums[part];
     return total;
+}
+
+constexpr long ROWS_OF_A_BLOCK = 32;  // are added first, then the blocks
+
+// Sum over the rows of x, which are contiguous, for each column.
+inline void column_sums(const float* x, long n_rows, long n_columns, float* sums) {
+    for (long j = 0; j < n_columns; j += LANES) {
+        const long length = std::min(LANES, n_columns - j);
+        v8 total = {};
+        for (long begin = 0; begin < n_rows; begin += ROWS_OF_A_BLOCK) {
+            const long end = std::min(n_rows, begin + ROWS_OF_A_BLOCK);
+            v8 of_block = {};
+            for (long i = begin; i < end; ++i) {
+                // Beyond the columns lies the next row, which does not matter; beyond the last row, nothing.
+                const float* from = x + i * n_columns + j;
+                of_block += length == LANES || (i + 1 < n_rows && n_columns >= LANES) ? load(from) : load_part(from, length);
+            }
+            total += of_block;
+        }
+        store_part(sums + j, total, length);
+    }
 }
 
 constexpr long TANH_PART = 4096;
