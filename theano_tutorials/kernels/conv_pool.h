@@ -445,7 +445,7 @@ static bool conv_pool_tanh_grad(const ConvPoolSizes& s, const float* x, const fl
         float *image = pixels + part * at.size, *g = slopes + part * map, *part_dW = sums + part * n_dW;
         double* part_db = bias_sums + part * s.filters;
         Term* part_terms = terms + part * n_terms;
-        std::fill(image, image + at.size, 0.f);
+        std::fill(image, image + at.size, 0.f);  // what fills up a pixel is computed with, to no effect: not with NaN
         std::fill(part_dW, part_dW + n_dW, 0.f);
         std::fill(part_db, part_db + s.filters, 0.);
         for (long i = part_begin(part, parts, s.images); i < part_begin(part + 1, parts, s.images); ++i) {
