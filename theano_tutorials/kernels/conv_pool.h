@@ -90,6 +90,15 @@ static void pack_filters(const ConvPoolSizes& s, const float* W, float* to) {
 template <long N>
 using Sums = v8[4][N];
 
+// 32 registers hold three weights beside 12 sums. 16 do not, and GCC knows best which of them to load again.
+static inline v8 load_weight(const float* from) {
+#ifdef __AVX512VL__
+    return in_register(load(from));
+#else
+    return load(from);
+#endif
+}
+
 // Add some channels' part to the four places of a pool, each in the same order: equal places stay equal.
 template <long N>
 static inline void convolve(const ConvPoolSizes& s, const float* image, const float* weights, long channels,
@@ -99,7 +108,7 @@ static inline void convolve(const ConvPoolSizes& s, const float* image, const fl
             const float* x = image + y * s.width;
             for (long i = 0; i < s.filter_width; ++i, ++x, weights += N * LANES) {
                 v8 weight[N];
-                for (long v = 0; v < N; ++v) weight[v] = in_register(load(weights + v * LANES));
+                for (long v = 0; v < N; ++v) weight[v] = load_weight(weights + v * LANES);
                 for (long k = 0; k < 4; ++k) {
                     const v8 value = broadcast(x[k / 2 * s.width + k % 2]);
                     for (long v = 0; v < N; ++v) sums[k][v] += weight[v] * value;
@@ -474,7 +483,7 @@ static bool conv_pool_tanh_grad(const ConvPoolSizes& s, const float* x, const fl
         double* part_db = bias_sums + part * s.filters;
         Term* part_terms = terms + part * n_terms;
         uint8_t* part_live = live + part * live_size(s);
-        std::fill(image, image + at.size, 0.f);
+        std::fill(image, image + at.size, 0.f);  // what fills up a pixel is computed with, to no effect: not with NaN
         std::fill(part_dW, part_dW + n_dW, 0.f);
         std::fill(part_db, part_db + s.filters, 0.);
         for (long i = part_begin(part, parts, s.images); i < part_begin(part + 1, parts, s.images); ++i) {
