@@ -61,7 +61,7 @@ def _epoch_table(results):
             cells = {kind: of_kind["seconds"] for kind, of_kind in measured.items()}
             row = _row(f"{title}, {_with(threads)}", cells)
             for index, kind in enumerate(NAMES, 1):
-                if "limit" in measured[kind]:
+                if "limit" in measured[kind] and not measured[kind]["seconds"]:
                     row[index] = f"over {measured[kind]['limit']}"
             dense = results["machine"]["dense_flops"][model] / results["machine"]["sgemm_flops"][threads]
             rows.append([*row, _cell([dense], statistics.median(cells[OURS]))])
