@@ -117,7 +117,7 @@ class Worker:
 
     def _answer(self, limit):
         if not select.select([self.process.stdout], [], [], limit)[0]:
-            raise TimeLimit
+            raise TimeLimit(f"over {limit} s: {self.process.args}")
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"a worker ended early: {self.process.args}; see {BUILD / 'workers.log'}")

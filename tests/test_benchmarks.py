@@ -125,4 +125,5 @@ def test_dense_flops(model, products):
 
 def test_page_shows_the_raw_numbers():
     shown = report.PAGE.read_text().partition(report.BEGIN)[2].partition(report.END)[0]
-    assert shown.strip() == report.text(json.loads(report.RAW.read_text())).strip()
+    raw = json.loads(report.RAW.read_text()) if report.RAW.exists() else None
+    assert shown.strip() == (report.text(raw).strip() if raw else "")
