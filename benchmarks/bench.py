@@ -33,11 +33,11 @@ COMPILING = (OURS, "torch compile", "jax step")
 TRIAL_UPDATES = {"logreg": 83, "mlp": 500, "lenet": 5}
 TRIAL_LIMIT, EPOCH_LIMIT, START_LIMIT = 60, 150, 300
 # Rounds, and those for a kind slower than SLOW times the best peer; beyond VERY_SLOW it has one.
-ROUNDS = {"logreg": 40, "mlp": 9, "lenet": 5}
+ROUNDS = {"logreg": 30, "mlp": 9, "lenet": 5}
 ROUNDS_SLOW, SLOW, VERY_SLOW = 3, 1.5, 5
 START_ROUNDS = TRAIN_ROUNDS = 3
-# What may spin at the end of an epoch has stopped by then.
-PAUSE = 0.05
+# Threads that spin after the end of an epoch have stopped by then: OpenBLAS's do for 0.1 s.
+PAUSE = 0.2
 
 # How cost grows: in parts of an epoch of at most so many examples and updates.
 GROWTH_EXAMPLES = {"logreg": 20_000, "mlp": 20_000, "lenet": 5_000}
