@@ -36,7 +36,7 @@ fuzz: setup
 soak: setup
 	KILLS=$(KILLS) $(VENV)/bin/python -m pytest -k killed_runs tests/test_run.py
 
-# About half an hour on an idle machine of two cores; writes docs/performance.md.
+# Some forty minutes on an idle machine of two cores; writes docs/performance.md.
 bench: setup $(PEERS)/installed
 	$(VENV)/bin/python -m benchmarks.bench --peers $(PEERS)/bin/python
 
