@@ -243,7 +243,7 @@ def _epochs(peers, results, model, n_threads):
                 if kind in workers:
                     workers.pop(kind).kill()
                 continue
-            # Before the timed ones: the errors, the peak of memory and caches of all kinds are those of the first epoch.
+            # Before the timed ones: errors and the peak of memory are those after the first epoch.
             of_kind = measured[kind]
             of_kind["first"], of_kind["cost"] = first["seconds"], first["cost"]
             if first["seconds"] > NEEDS_NO_WARMING:
