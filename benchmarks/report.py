@@ -168,14 +168,19 @@ def _draw_bars(axis, groups, unit):
                 medians.append(median)
                 below.append(median - min(values))
                 above.append(max(values) - median)
-        axis.bar(at, medians, width, yerr=(below, above), color=COLOURS[kind], label=name, capsize=2)
+        style = {"color": COLOURS[kind], "label": name}
+        axis.bar(at, medians, width, yerr=(below, above) if at else None, capsize=2, **style)
     axis.set_xticks(range(len(groups)), groups)
     axis.set_ylabel(unit)
 
 
+def _legend_below(figure, axis):
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=len(NAMES) + 1, fontsize=8)
+
+
 def draw_epochs(results):
     """Seconds an epoch, one panel a model, with the time of the dense products at sgemm's peak."""
-    figure, axes = plt.subplots(1, len(MODELS), figsize=(13, 4), layout="constrained")
+    figure, axes = plt.subplots(1, len(MODELS), figsize=(13, 4.3), layout="constrained")
     for axis, (model, title) in zip(axes, MODELS.items()):
         measured = results["epochs"][model]
         groups = {
@@ -188,14 +193,14 @@ def draw_epochs(results):
             label = "dense FLOPs at sgemm's peak" if position == 0 else None
             axis.plot([position - 0.45, position + 0.45], [dense, dense], "k--", linewidth=1, label=label)
         axis.set_title(title)
-    axes[0].legend(fontsize=8)
+    _legend_below(figure, axes[0])
     figure.savefig(IMAGES / "performance_epochs.png", dpi=100)
     plt.close(figure)
 
 
 def draw_processes(results):
     """Start to first update, whole train_logreg and peak of memory."""
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained", width_ratios=(6, 1.5, 3))
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4.3), layout="constrained", width_ratios=(6, 1.5, 3))
     starts = {
         f"{model},\n{cache}": {kind: of_kind.get(cache) for kind, of_kind in results["starts"][model].items()}
         for model in MODELS
@@ -204,7 +209,7 @@ def draw_processes(results):
     _draw_bars(axes[0], starts, "seconds to the first update")
     _draw_bars(axes[1], {"train_logreg": results["train"]["seconds"]}, "seconds from start to end")
     _draw_bars(axes[2], {model: _peaks(results, model) for model in MODELS}, "peak of memory, MiB")
-    axes[0].legend(fontsize=8)
+    _legend_below(figure, axes[0])
     figure.savefig(IMAGES / "performance_processes.png", dpi=100)
     plt.close(figure)
 
