@@ -6,6 +6,7 @@ Importing this package imports Theano and makes it work; see
 
 # First, since it makes Theano importable.
 from theano_tutorials import backend  # noqa: F401  isort: skip
+from theano_tutorials import kernels  # noqa: F401  isort: skip
 
 from theano_tutorials.checkpoint import load_parameters, save_parameters
 from theano_tutorials.datasets import DatasetError, load_data, read_data, shared_dataset

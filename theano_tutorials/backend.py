@@ -9,17 +9,19 @@ import configparser
 import ctypes
 import functools
 import hashlib
+import importlib
 import os
 import re
 import shlex
 import sys
+import types
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from theano_tutorials import compilelock, machine, toolchain
+from theano_tutorials import compileahead, compilelock, machine, toolchain
 
 
 @contextmanager
@@ -58,6 +60,7 @@ _BLAS_SYMBOLS = [
     "openblas_set_num_threads",
 ]
 _BLAS_PREFIX = "scipy_"
+_SCIPY_OF_SOME_OPS = ("scipy.sparse", "scipy.special", "scipy.stats")
 _BLAS_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
 
 
@@ -180,15 +183,41 @@ def keep_compiled_modules():
             op.__props__ = _NoProperties()
 
 
+class _Deferred(types.ModuleType):
+    """Stands for a module until something in it is used."""
+
+    def __getattr__(self, name):
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextmanager
+def _scipy_deferred():
+    """Import parts of SciPy that only some Ops of Theano use when they do: all together take half a second."""
+    stand_ins = {name: _Deferred(name) for name in _SCIPY_OF_SOME_OPS}
+    # Theano looks for functions of SciPy 1.7 in there, and does without.
+    stand_ins["scipy.signal.signaltools"] = None
+    missing = {name: module for name, module in stand_ins.items() if name not in sys.modules}
+    sys.modules.update(missing)
+    try:
+        yield
+    finally:
+        for name, module in missing.items():
+            if sys.modules.get(name, module) is module:
+                sys.modules.pop(name, None)
+
+
 def _import_theano(flags):
     sys.modules["theano.gof.compilelock"] = compilelock
     sys.modules["theano.misc.windows"] = toolchain
-    with _theano_flags(flags), warnings.catch_warnings():
+    with _theano_flags(flags), _scipy_deferred(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from theano.gof.cmodule import ModuleCache
 
     ModuleCache.refresh = _locked(ModuleCache.refresh)
     keep_compiled_modules()
+    compileahead.install()
 
 
 def _adapt_imported_theano(flags):

@@ -5,3 +5,5 @@ under the tag ``tutorials_kernels``: ``THEANO_FLAGS=optimizer_excluding=NAME``
 leaves one out, ``optimizer_excluding=tutorials_kernels`` all of them, and the
 graph is then Theano's own. See docs/performance.md.
 """
+
+from theano_tutorials.kernels import minibatch  # noqa: F401
