@@ -217,6 +217,7 @@ def _import_theano(flags):
 
     ModuleCache.refresh = _locked(ModuleCache.refresh)
     keep_compiled_modules()
+    toolchain.remember_march_flags()
     compileahead.install()
 
 

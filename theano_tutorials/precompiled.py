@@ -38,7 +38,7 @@ _STAMPS = "stamps.json"
 _ABANDONED = 3600  # seconds
 _PREFIX = "tmp_header_"  # Theano, too, removes what begins so and has become old
 
-_shapes = {}  # of the folders found usable by this process: what options() has to know
+_usable = {}  # what options() has to know of a folder that this process has found to be valid
 
 
 def without_debugging(command):
@@ -62,12 +62,12 @@ def options(command, source):
     if not source.startswith(HEADERS):
         return []
     folder = folder_of(command)
-    if folder not in _shapes:
+    if folder not in _usable:
         stamps = _valid_stamps(folder)
         if stamps is None:
             return []
-        _shapes[folder] = {part for file in stamps["files"] for part in Path(file).parts}, stamps["include"]
-    names, include = _shapes[folder]
+        _usable[folder] = {part for file in stamps["files"] for part in Path(file).parts}, stamps["include"]
+    names, include = _usable[folder]
     first, last = _include_folders(command)[: -len(include)], _include_folders(command)[-len(include) :]
     if last != include or any(_shadows(directory, names) for directory in first):
         return []
@@ -84,7 +84,7 @@ def folder_of(command):
 
 def is_made(folder):
     """Whether the header of that folder is there and can be used."""
-    return folder in _shapes or _valid_stamps(folder) is not None
+    return folder in _usable or _valid_stamps(folder) is not None
 
 
 def make(command):

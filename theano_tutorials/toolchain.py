@@ -8,16 +8,20 @@ others (:mod:`theano_tutorials.compileahead`). The names are those that the rest
 of Theano uses.
 """
 
+import json
 import os
+import re
+import shutil
 import subprocess
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from theano_tutorials import precompiled
 
 subprocess_Popen = subprocess.Popen
 _thread = threading.local()
+_OF_ONE_CORE = re.compile(r"(processor|cpu MHz|bogomips|(initial )?apicid|core id|physical id)\s*:", re.IGNORECASE)
 
 
 def call_subprocess_Popen(command, **params):
@@ -104,3 +108,42 @@ def libraries_ahead(futures):
         yield
     finally:
         _thread.ahead = before
+
+
+def remember_march_flags():
+    """Ask the compiler for this processor's flags when the compile cache is new, not in every start.
+
+    Theano runs it four times for the answer.
+    """
+    from theano import config
+    from theano.gof.cmodule import GCC_compiler
+
+    if "g++" not in config.cxx:
+        return
+    file = Path(config.compiledir, "march.json")
+    try:
+        machine = _machine(config)
+    except OSError:
+        return
+    try:
+        remembered, flags = json.loads(file.read_text())
+    except (OSError, ValueError):
+        remembered = None
+    if remembered == machine:
+        GCC_compiler.march_flags = flags
+        return
+    GCC_compiler.compile_args()
+    aside = file.with_name(f"{file.name}.{os.getpid()}")
+    with suppress(OSError):  # a full disk
+        aside.write_text(json.dumps([machine, GCC_compiler.march_flags]))
+        os.replace(aside, file)
+
+
+def _machine(config):
+    # What the flags depend on: the processor, the compiler, and the flags of the user.
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    compiler = os.stat(shutil.which(config.cxx) or config.cxx)
+    return [
+        sorted({line for line in lines if not _OF_ONE_CORE.match(line)}),
+        [config.cxx, compiler.st_size, compiler.st_mtime_ns, config.gcc.cxxflags],
+    ]
