@@ -208,10 +208,30 @@ def _scipy_deferred():
                 sys.modules.pop(name, None)
 
 
+@contextmanager
+def _distutils_of_python():
+    """Import ``distutils`` without the stand-in of setuptools, which takes a quarter of the time of ``import theano``.
+
+    Later imports get a ``distutils`` as if this had not been.
+    """
+    hack = sys.modules.get("_distutils_hack")
+    if hack is None or any(name.split(".")[-1] in ("distutils", "setuptools") for name in sys.modules):
+        yield
+        return
+    hack.remove_shim()
+    try:
+        yield
+    finally:
+        hack.add_shim()
+        for name in list(sys.modules):
+            if name.startswith(("distutils", "numpy.distutils")):
+                del sys.modules[name]
+
+
 def _import_theano(flags):
     sys.modules["theano.gof.compilelock"] = compilelock
     sys.modules["theano.misc.windows"] = toolchain
-    with _theano_flags(flags), _scipy_deferred(), warnings.catch_warnings():
+    with _theano_flags(flags), _scipy_deferred(), _distutils_of_python(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from theano.gof.cmodule import ModuleCache
 
