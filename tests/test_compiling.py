@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import theano
 import theano.tensor as T
@@ -136,6 +137,35 @@ def test_a_process_killed_while_it_compiles_ahead_leaves_nothing_that_is_used(tm
     assert int(n_loaded) > 8
     assert int(n_compiled) <= int(n_loaded)
     assert n_compiled_then == "0"
+
+
+CONSTANTS = """
+import theano_tutorials, theano, theano.tensor as T, numpy as np
+numbers = T.constant(np.float32([[0.1, 0.2], [0.3, 0.4]]))
+product = (T.constant(np.float32(0.1)).dimshuffle("x", "x") * numbers)[1:, 0] - numbers.T[0, :1]
+theano.function([], [product, T.stack([T.constant(2), T.constant(3)])])
+"""
+
+
+def test_no_constant_is_computed_by_a_module(tmp_path, compiler):
+    output_of(start(CONSTANTS, tmp_path, compiler))
+    written = "".join(path.read_text() for path in tmp_path.glob(".theano/*/tmp*/mod.cpp"))
+    ops = {line.split()[-1] for line in written.splitlines() if line.strip().startswith("// Op class ")}
+    assert ops == {"DeepCopyOp"}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "int64", "uint16"])
+@pytest.mark.parametrize("operation", [T.add, T.mul, T.sub])
+def test_constants_have_the_bits_of_compiled_code(dtype, operation):
+    bits = np.random.RandomState(0).bytes(2 * 8 * 50)
+    a, b = np.frombuffer(bits, dtype).reshape(2, -1)
+    if np.dtype(dtype).kind == "f":  # of any bits a float is a NaN now and then
+        a, b = np.nan_to_num(a), np.nan_to_num(b)
+    x, y = T.TensorType(dtype, [False])(), T.TensorType(dtype, [False])()
+    compiled = theano.function([x, y], operation(x, y))
+    with np.errstate(all="ignore"):
+        folded = theano.function([], operation(T.constant(a), T.constant(b)))()
+    np.testing.assert_array_equal(folded.view("uint8"), compiled(a, b).view("uint8"))
 
 
 class Broken(theano.Op):

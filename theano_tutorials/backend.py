@@ -183,6 +183,38 @@ def keep_compiled_modules():
             op.__props__ = _NoProperties()
 
 
+def fold_constants_in_python():
+    """Let Ops that only move numbers, or add or multiply two, do so in Python where their inputs are constant.
+
+    Such nodes are computed once, when a function is optimized; Theano would
+    compile a module for each.
+    """
+    from theano.gof import Constant
+    from theano.gof.op import Op
+    from theano.scalar import Add, Mul, Sub
+    from theano.tensor import DimShuffle, Elemwise, Rebroadcast, ScalarFromTensor, Subtensor
+    from theano.tensor.opt import MakeVector
+
+    movers = (DimShuffle, MakeVector, Rebroadcast, ScalarFromTensor, Subtensor)
+
+    def has_the_same_bits_in_python(node):
+        if not isinstance(node.op, Elemwise):
+            return isinstance(node.op, movers)
+        types = {variable.type.dtype for variable in (*node.inputs, *node.outputs)}
+        return isinstance(node.op.scalar_op, (Add, Mul, Sub)) and len(node.inputs) == 2 and len(types) == 1
+
+    make_thunk = Op.make_thunk
+
+    @functools.wraps(make_thunk)
+    def wrapper(self, node, storage_map, compute_map, no_recycling, impl=None):
+        constant = all(isinstance(variable, Constant) for variable in node.inputs)
+        if impl is None and node.inputs and constant and has_the_same_bits_in_python(node):
+            impl = "py"
+        return make_thunk(self, node, storage_map, compute_map, no_recycling, impl)
+
+    Op.make_thunk = wrapper
+
+
 class _Deferred(types.ModuleType):
     """Stands for a module until something in it is used."""
 
@@ -237,6 +269,7 @@ def _import_theano(flags):
 
     ModuleCache.refresh = _locked(ModuleCache.refresh)
     keep_compiled_modules()
+    fold_constants_in_python()
     toolchain.remember_march_flags()
     compileahead.install()
 
