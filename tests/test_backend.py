@@ -273,6 +273,49 @@ print(theano.config.floatX, theano.config.allow_gc)
     assert flags == "float32 False"
 
 
+# Imports
+
+BIG = "distutils numpy.distutils scipy.signal scipy.sparse scipy.special scipy.stats setuptools"
+
+
+def test_a_start_imports_nothing_big_that_it_does_not_use(home):
+    code = f"import sys, theano_tutorials; print(*set('{BIG}'.split()) & set(sys.modules))"
+    assert output_of(code, HOME=home) == ""
+
+
+def test_what_is_imported_later_is_whole(home):
+    code = """
+import theano_tutorials, warnings
+import scipy, theano, theano.tensor as T
+from scipy.special import erf
+import scipy.stats, scipy.signal.windows, scipy.sparse.linalg
+assert abs(scipy.stats.norm.cdf(0.5) - (1 + erf(0.5**0.5 / 2)) / 2) < 1e-12
+x = T.scalar()
+assert abs(theano.function([x], T.erf(x), mode=theano.Mode('py'))(1) - erf(1)) < 1e-6
+assert abs(theano.function([x], T.chi2sf(x, 2), mode=theano.Mode('py'))(1) - scipy.stats.chi2.sf(1, 2)) < 1e-6
+import theano.sparse
+assert theano.sparse.enable_sparse and theano.sparse.as_sparse_variable(scipy.sparse.eye(2, format='csr')).ndim == 2
+warnings.simplefilter('error')
+warnings.simplefilter('ignore', DeprecationWarning)
+import distutils.ccompiler, numpy.distutils.core, setuptools
+from setuptools import Extension
+assert issubclass(numpy.distutils.core.Extension, distutils.core.Extension)
+"""
+    output_of(code, HOME=home)
+
+
+def test_what_was_imported_before_stays(home):
+    code = """
+import sys, warnings
+warnings.simplefilter('ignore')
+import distutils.core, scipy.special, scipy.stats
+before = {name: sys.modules[name] for name in ('distutils', 'distutils.core', 'scipy.special', 'scipy.stats')}
+import theano_tutorials
+assert all(sys.modules[name] is module for name, module in before.items())
+"""
+    output_of(code, HOME=home)
+
+
 # Compiler
 
 

@@ -12,7 +12,7 @@ import theano.tensor as T
 from hypothesis import given
 from hypothesis import strategies as st
 
-from theano_tutorials.kernels.dense import SumOf, ThreadedDot, ThreadedGemm, VectorTanh
+from theano_tutorials.kernels.dense import ColumnSums, SumOf, ThreadedDot, ThreadedGemm, VectorTanh
 from theano_tutorials.kernels.op import FOLDER, TAG
 from theano_tutorials.kernels.softmax import SoftmaxNLL
 
@@ -128,8 +128,23 @@ def test_sums_are_those_of_numpy(ndim, expression, exact):
 
 def test_sums_over_an_axis_and_in_double_precision_are_left_to_theano():
     x, d = T.matrix("x"), T.dmatrix("d")
-    functions = [theano.function([x], T.sqr(x).sum(axis=0)), theano.function([d], T.sqr(d).sum())]
+    functions = [theano.function([x], T.sqr(x).sum(axis=1)), theano.function([d], T.sqr(d).sum())]
     assert not any("SumOf" in ops(function) for function in functions)
+
+
+@given(st.data(), st.integers(0, 200), st.integers(0, 40))
+def test_sums_of_columns_are_those_of_numpy(column_sums, data, n_rows, n_columns):
+    x = data.draw(matrices(n_rows, n_columns))
+    exact, scale = x.sum(axis=0, dtype="float64"), np.abs(x).sum(axis=0, dtype="float64")
+    assert within_rounding(column_sums(x), exact, scale, 32 + n_rows / 32)
+
+
+@pytest.fixture(scope="module")
+def column_sums():
+    x = T.matrix("x")
+    function = theano.function([x], x.sum(axis=0))
+    assert ops(function) == ["ColumnSums"]
+    return function
 
 
 def test_the_gradient_of_a_sum_of_squares_is_still_that_of_the_squares():
@@ -201,6 +216,7 @@ def test_softmax_says_which_labels_it_takes(likelihoods):
         (ThreadedGemm(), [numbers(3, 5), np.float32(2), numbers(3, 4), numbers(4, 5), np.float32(0.5)]),
         (SumOf("Square"), [numbers(3, 4)]),
         (SumOf("Magnitude"), [numbers(3, 4)]),
+        (ColumnSums(), [numbers(3, 4)]),
         (VectorTanh(), [numbers(3, 4)]),
         (SoftmaxNLL(), [numbers(4, 3), numbers(3), np.array([0, 2, 1, 1], dtype="int32")]),
     ],
@@ -224,6 +240,7 @@ def test_each_op_computes_in_c_what_it_computes_in_python(op, inputs):
         ("tutorials_threaded_products", "ThreadedDot"),
         ("tutorials_vector_tanh", "VectorTanh"),
         ("tutorials_sum_of_squares", "SumOf"),
+        ("tutorials_column_sums", "ColumnSums"),
         ("tutorials_vector_softmax", "SoftmaxNLL"),
     ],
 )

@@ -9,17 +9,19 @@ import configparser
 import ctypes
 import functools
 import hashlib
+import importlib
 import os
 import re
 import shlex
 import sys
+import types
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from theano_tutorials import compilelock, devices, machine, toolchain
+from theano_tutorials import compileahead, compilelock, devices, machine, toolchain
 
 
 @contextmanager
@@ -58,6 +60,7 @@ _BLAS_SYMBOLS = [
     "openblas_set_num_threads",
 ]
 _BLAS_PREFIX = "scipy_"
+_SCIPY_OF_SOME_OPS = ("scipy.sparse", "scipy.special", "scipy.stats")
 _BLAS_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS")
 
 
@@ -185,15 +188,96 @@ def keep_compiled_modules():
             op.__props__ = _NoProperties()
 
 
+def fold_constants_in_python():
+    """Let Ops that only move numbers, or add or multiply two, do so in Python where their inputs are constant.
+
+    Such nodes are computed once, when a function is optimized; Theano would
+    compile a module for each.
+    """
+    from theano.gof import Constant
+    from theano.gof.op import Op
+    from theano.scalar import Add, Mul, Sub
+    from theano.tensor import DimShuffle, Elemwise, Rebroadcast, ScalarFromTensor, Subtensor
+    from theano.tensor.opt import MakeVector
+
+    movers = (DimShuffle, MakeVector, Rebroadcast, ScalarFromTensor, Subtensor)
+
+    def has_the_same_bits_in_python(node):
+        # Not isinstance: Ops of a GPU are subclasses of these, and have no such Python.
+        if type(node.op) is not Elemwise:
+            return type(node.op) in movers
+        types = {variable.type.dtype for variable in (*node.inputs, *node.outputs)}
+        return isinstance(node.op.scalar_op, (Add, Mul, Sub)) and len(node.inputs) == 2 and len(types) == 1
+
+    make_thunk = Op.make_thunk
+
+    @functools.wraps(make_thunk)
+    def wrapper(self, node, storage_map, compute_map, no_recycling, impl=None):
+        constant = all(isinstance(variable, Constant) for variable in node.inputs)
+        if impl is None and node.inputs and constant and has_the_same_bits_in_python(node):
+            impl = "py"
+        return make_thunk(self, node, storage_map, compute_map, no_recycling, impl)
+
+    Op.make_thunk = wrapper
+
+
+class _Deferred(types.ModuleType):
+    """Stands for a module until something in it is used."""
+
+    def __getattr__(self, name):
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextmanager
+def _scipy_deferred():
+    """Import parts of SciPy that only some Ops of Theano use when they do: all together take half a second."""
+    stand_ins = {name: _Deferred(name) for name in _SCIPY_OF_SOME_OPS}
+    # Theano looks for functions of SciPy 1.7 in there, and does without.
+    stand_ins["scipy.signal.signaltools"] = None
+    missing = {name: module for name, module in stand_ins.items() if name not in sys.modules}
+    sys.modules.update(missing)
+    try:
+        yield
+    finally:
+        for name, module in missing.items():
+            if sys.modules.get(name, module) is module:
+                sys.modules.pop(name, None)
+
+
+@contextmanager
+def _distutils_of_python():
+    """Import ``distutils`` without the stand-in of setuptools, which takes a quarter of the time of ``import theano``.
+
+    Later imports get a ``distutils`` as if this had not been.
+    """
+    hack = sys.modules.get("_distutils_hack")
+    if hack is None or any(name.split(".")[-1] in ("distutils", "setuptools") for name in sys.modules):
+        yield
+        return
+    hack.remove_shim()
+    try:
+        yield
+    finally:
+        hack.add_shim()
+        for name in list(sys.modules):
+            if name.startswith(("distutils", "numpy.distutils")):
+                del sys.modules[name]
+
+
 def _import_theano(flags, required):
     sys.modules["theano.gof.compilelock"] = compilelock
     sys.modules["theano.misc.windows"] = toolchain
-    with _theano_flags(flags, required), warnings.catch_warnings():
+    with _theano_flags(flags, required), _scipy_deferred(), _distutils_of_python(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from theano.gof.cmodule import ModuleCache
 
     ModuleCache.refresh = _locked(ModuleCache.refresh)
     keep_compiled_modules()
+    fold_constants_in_python()
+    toolchain.remember_march_flags()
+    compileahead.install()
 
 
 def _adapt_imported_theano(flags):

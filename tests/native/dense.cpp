@@ -90,6 +90,18 @@ static void test_sums(long n) {
     note(found, 2);
 }
 
+static void test_column_sums(long n_rows, long n_columns) {
+    const std::vector<float> x = numbers(n_rows * n_columns);
+    std::vector<float> sums(n_columns);
+    column_sums(x.data(), n_rows, n_columns, sums.data());
+    for (long j = 0; j < n_columns; ++j) {
+        double exact = 0, scale = 0;
+        for (long i = 0; i < n_rows; ++i) exact += x[i * n_columns + j], scale += std::fabs(x[i * n_columns + j]);
+        expect(std::fabs(sums[j] - exact) <= (ROWS_OF_A_BLOCK + n_rows / ROWS_OF_A_BLOCK) * 6e-8 * scale, "column", j);
+    }
+    note(sums.data(), n_columns);
+}
+
 // In units of the distance to the next float away from zero.
 static double ulps(float found, double exact) {
     const float nearest = exact;
@@ -186,6 +198,8 @@ int main(int, char** arguments) {
             test_gemm(300, 257, 130, layout, gap, 1, 0.5f);
         }
     for (long n : {0, 1, 7, 8, 31, 32, 33, 4095, 4096, 4097, 392000}) test_sums(n);
+    for (long n_rows : {0, 1, 3, 64, 65, 600})
+        for (long n : {0, 1, 7, 8, 9, 10, 16, 500}) test_column_sums(n_rows, n);
     for (long n_rows : {0, 1, 3, 64, 65, 600})
         for (long n : {1, 2, 8, 10, 16, 17}) test_softmax(n_rows, n);
     const std::vector<float> x = numbers(100003);

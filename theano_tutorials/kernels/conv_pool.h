@@ -90,6 +90,15 @@ static void pack_filters(const ConvPoolSizes& s, const float* W, float* to) {
 template <long N>
 using Sums = v8[4][N];
 
+// 32 registers hold three weights beside 12 sums. 16 do not, and GCC knows best which of them to load again.
+static inline v8 load_weight(const float* from) {
+#ifdef __AVX512VL__
+    return in_register(load(from));
+#else
+    return load(from);
+#endif
+}
+
 // Add some channels' part to the four places of a pool, each in the same order: equal places stay equal.
 template <long N>
 static inline void convolve(const ConvPoolSizes& s, const float* image, const float* weights, long channels,
@@ -99,7 +108,7 @@ static inline void convolve(const ConvPoolSizes& s, const float* image, const fl
             const float* x = image + y * s.width;
             for (long i = 0; i < s.filter_width; ++i, ++x, weights += N * LANES) {
                 v8 weight[N];
-                for (long v = 0; v < N; ++v) weight[v] = in_register(load(weights + v * LANES));
+                for (long v = 0; v < N; ++v) weight[v] = load_weight(weights + v * LANES);
                 for (long k = 0; k < 4; ++k) {
                     const v8 value = broadcast(x[k / 2 * s.width + k % 2]);
                     for (long v = 0; v < N; ++v) sums[k][v] += weight[v] * value;
@@ -227,6 +236,7 @@ static AddRows add_rows_of_width(long n, std::index_sequence<N...>) {
 
 // to += sum of scale * row over all terms, for rows of so many vectors.
 static inline void add_rows(const float* array, const Term* term, long n, long width, float* to) {
+    if (width == WIDEST) return add_rows_of<WIDEST>(array, term, n, to);  // of the second layer of LeNet
     const long pieces = (width + WIDEST - 1) / WIDEST;
     for (long piece = 0; piece < pieces; ++piece) {
         const long begin = width * piece / pieces, size = width * (piece + 1) / pieces - begin;
@@ -295,12 +305,18 @@ static void to_layout(const ConvPoolSizes& s, const Layout& at, const float* x, 
     if (!at.narrow)
         return visit_tiles(s.channels, all, [&](long c, long n_c, long p, long n_p) {
             v8 tile[LANES] = {};
-            for (long i = 0; i < n_c; ++i) {
-                const float* from = x + (c + i) * all + p;
-                tile[i] = n_p == LANES ? load(from) : load_part(from, n_p);
+            const float* from = x + c * all + p;
+            float* cell = to + p * at.x + c;
+            if (n_p == LANES) {
+                for (long i = 0; i < LANES; ++i)
+                    if (i < n_c) tile[i] = load(from + i * all);
+                transpose(tile);
+                for (long i = 0; i < LANES; ++i) store(cell + i * at.x, tile[i]);
+                return;
             }
+            for (long i = 0; i < n_c; ++i) tile[i] = load_part(from + i * all, n_p);
             transpose(tile);
-            for (long i = 0; i < n_p; ++i) store(to + (p + i) * at.x + c, tile[i]);
+            for (long i = 0; i < n_p; ++i) store(cell + i * at.x, tile[i]);
         });
     const long height = s.height, width = s.width, channels = s.channels, filter_width = s.filter_width, step = at.y;
     for (long column = 0; column + filter_width <= width; ++column) {
@@ -320,15 +336,18 @@ static void from_layout(const ConvPoolSizes& s, const Layout& at, const float* f
     if (!at.narrow)
         return visit_tiles(s.channels, all, [&](long c, long n_c, long p, long n_p) {
             v8 tile[LANES] = {};
-            for (long i = 0; i < n_p; ++i) tile[i] = load(from + (p + i) * at.x + c);
-            transpose(tile);
-            for (long i = 0; i < n_c; ++i) {
-                float* to = x + (c + i) * all + p;
-                if (n_p == LANES)
-                    store(to, tile[i]);
-                else
-                    store_part(to, tile[i], n_p);
+            const float* cell = from + p * at.x + c;
+            float* to = x + c * all + p;
+            if (n_p == LANES) {
+                for (long i = 0; i < LANES; ++i) tile[i] = load(cell + i * at.x);
+                transpose(tile);
+                for (long i = 0; i < LANES; ++i)
+                    if (i < n_c) store(to + i * all, tile[i]);
+                return;
             }
+            for (long i = 0; i < n_p; ++i) tile[i] = load(cell + i * at.x);
+            transpose(tile);
+            for (long i = 0; i < n_c; ++i) store_part(to + i * all, tile[i], n_p);
         });
     std::fill(x, x + s.pixels(), 0.f);
     for (long column = 0; column + s.filter_width <= s.width; ++column)
@@ -357,19 +376,44 @@ static inline float tanh_grad(const float* out, const float* gout, long n, float
     return sum(sums);
 }
 
+// Memory that find_live() needs for an image.
+static inline long live_size(const ConvPoolSizes& s) { return s.pools() + 2 * s.height * s.width; }
+
+// For each pool, a bit for each of its four windows that has a value other than zero. In the background of an image, where
+// all four are equal, none has: a window of zeros has no part in the filters' gradient, even if its own is not finite.
+static void find_live(const ConvPoolSizes& s, const float* x, uint8_t* __restrict__ live) {
+    const long all = s.height * s.width;
+    uint8_t *__restrict__ a = live + s.pools(), *__restrict__ b = a + all;
+    std::fill(a, a + all, 0);
+    for (long c = 0; c < s.channels; ++c, x += all)
+        for (long i = 0; i < all; ++i) a[i] |= x[i] != 0;
+    std::fill(b, b + all, 0);
+    for (long d = 0; d < s.filter_width; ++d)
+        for (long i = 0; i + d < all; ++i) b[i] |= a[i + d];
+    std::fill(a, a + all, 0);
+    for (long d = 0; d < s.filter_height; ++d)
+        for (long i = 0; i + d * s.width < all; ++i) a[i] |= b[i + d * s.width];
+    for (long row = 0; row < s.rows(); ++row)
+        for (long column = 0; column < s.columns(); ++column) {
+            const uint8_t* first = a + 2 * (row * s.width + column);
+            *live++ = first[0] | first[1] << 1 | first[s.width] << 2 | first[s.width + 1] << 3;
+        }
+}
+
 // dW += gradient of the filters on one image.
 static void add_filter_grad(const ConvPoolSizes& s, const Layout& at, const float* pixels, const float* g,
-                            const uint8_t* mask, Term* terms, float* dW) {
+                            const uint8_t* mask, const uint8_t* live, Term* terms, float* dW) {
     const long rows = s.rows(), columns = s.columns(), x_step = 2 * at.x, y_step = 2 * at.y;
     for (long f = 0; f < s.filters; ++f, dW += at.filter) {
         Term* end = terms;
+        const uint8_t* of_pool = live;
         for (long row = 0; row < rows; ++row) {
             int32_t first = row * y_step;
             for (long column = 0; column < columns; ++column, first += x_step) {
                 int32_t scale;
                 std::memcpy(&scale, g++, sizeof scale);
                 // Four are written in any case: a branch for each would be taken by chance.
-                const int hits = *mask++ & 15;
+                const int hits = *mask++ & *of_pool++;
                 const v8i four = at.places[hits] + v8i{first, scale, first, scale, first, scale, first, scale};
                 std::memcpy(end, &four, sizeof four);
                 end += at.n_places[hits];
@@ -421,8 +465,10 @@ static bool conv_pool_tanh_grad(const ConvPoolSizes& s, const float* x, const fl
     const long parts = count_parts(s.images, map + n_dW + at.size + 2 * n_terms);
     const Scratch<float> weights(dx ? n_dW : 0), pixels(parts * at.size), slopes(parts * map), sums(parts * n_dW);
     const Scratch<double> bias_sums(parts * s.filters);
+    const Scratch<uint8_t> live(parts * live_size(s));
     const Scratch<Term> terms(parts * n_terms);
-    if (weights.empty() || pixels.empty() || slopes.empty() || sums.empty() || bias_sums.empty() || terms.empty())
+    if (weights.empty() || pixels.empty() || slopes.empty() || sums.empty() || bias_sums.empty() || terms.empty() ||
+        live.empty())
         return false;
     if (dx) {
         std::fill(&weights[0], &weights[n_dW], 0.f);
@@ -436,7 +482,8 @@ static bool conv_pool_tanh_grad(const ConvPoolSizes& s, const float* x, const fl
         float *image = pixels + part * at.size, *g = slopes + part * map, *part_dW = sums + part * n_dW;
         double* part_db = bias_sums + part * s.filters;
         Term* part_terms = terms + part * n_terms;
-        std::fill(image, image + at.size, 0.f);
+        uint8_t* part_live = live + part * live_size(s);
+        std::fill(image, image + at.size, 0.f);  // what fills up a pixel is computed with, to no effect: not with NaN
         std::fill(part_dW, part_dW + n_dW, 0.f);
         std::fill(part_db, part_db + s.filters, 0.);
         for (long i = part_begin(part, parts, s.images); i < part_begin(part + 1, parts, s.images); ++i) {
@@ -445,7 +492,8 @@ static bool conv_pool_tanh_grad(const ConvPoolSizes& s, const float* x, const fl
                 part_db[f] += tanh_grad(out + from, gout + from, s.pools(), g + f * s.pools());
             }
             to_layout(s, at, x + i * s.pixels(), x + s.images * s.pixels(), image);
-            add_filter_grad(s, at, image, g, mask + i * map, part_terms, part_dW);
+            find_live(s, x + i * s.pixels(), part_live);
+            add_filter_grad(s, at, image, g, mask + i * map, part_live, part_terms, part_dW);
             if (!dx) continue;
             image_grad(s, at, weights, g, mask + i * map, part_terms, image);
             from_layout(s, at, image, dx + i * s.pixels());

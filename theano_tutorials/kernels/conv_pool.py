@@ -25,7 +25,7 @@ from theano.tensor.elemwise import DimShuffle, Elemwise, Sum
 from theano.tensor.nnet.abstract_conv import AbstractConv2d, AbstractConv2d_gradInputs, AbstractConv2d_gradWeights
 from theano.tensor.signal.pool import MaxPoolGrad, Pool
 
-from theano_tutorials.kernels.op import KernelOp
+from theano_tutorials.kernels.op import TAG, KernelOp, c_kernels_wanted, is_float32
 
 NAME = "tutorials_conv_pool_tanh"
 
@@ -259,7 +259,7 @@ def _match_layer(tanh):
             continue
         conv = pool.inputs[0].owner
         is_conv = conv is not None and _is_plain_conv(conv.op, AbstractConv2d)
-        if is_conv and all(variable.dtype == "float32" for variable in (*conv.inputs, b)):
+        if is_conv and is_float32(*conv.inputs, b):
             return conv, pool, add, b
     return None
 
@@ -296,7 +296,7 @@ def _match_grad(node, out, x, W, filter_flip):
         found["dW" if is_dW else "dx"].append(client.outputs[0])
     for client in _clients(g):
         is_db = client != "output" and isinstance(client.op, Sum) and client.op.axis == (0, 2, 3)
-        if is_db and client.outputs[0].dtype == "float32":
+        if is_db and is_float32(client.outputs[0]):
             found["db"].append(client.outputs[0])
     return gout, found
 
@@ -331,7 +331,7 @@ def _replacements(tanh):
 @optimizer
 def conv_pool_tanh(fgraph):
     """Put :class:`ConvPoolTanh` and its gradient in the place of what they equal."""
-    if not theano.config.cxx or theano.config.device != "cpu":
+    if not c_kernels_wanted() or theano.config.device != "cpu":
         return
     for node in fgraph.toposort():
         if node in fgraph.apply_nodes:
@@ -341,4 +341,4 @@ def conv_pool_tanh(fgraph):
 
 
 # After Theano has merged equal nodes, and before it changes their form.
-optdb.register(NAME, conv_pool_tanh, 0.2, "fast_run", "tutorials_kernels")
+optdb.register(NAME, conv_pool_tanh, 0.2, "fast_run", TAG)

@@ -42,7 +42,8 @@ inline void gemm_part(float alpha, const Matrix& a, const Matrix& b, float beta,
            c.data, &ldc);
 }
 
-constexpr long TILE = 16;                // columns or rows that a kernel of BLAS does at once
+constexpr long TILE = 16;                // columns or rows that a part has at least
+constexpr long TILE_OF_BLAS = 64;        // which copies the other matrix for each part
 constexpr long MAX_PARTS = 16;           // enough for 16 cores
 constexpr double FLOPS_OF_A_PART = 2e6;  // about 20 microseconds: ten times what a thread needs to begin
 
@@ -55,10 +56,10 @@ inline long number_of_parts(long n_tiles, double flops) {
 
 // part(from, to) for ranges that make up 0 to size; the last tile may be a smaller one.
 template <class Part>
-void for_each_range(long size, double flops, const Part& part) {
-    const long n_tiles = (size + TILE - 1) / TILE, n_parts = number_of_parts(n_tiles, flops);
+void for_each_range(long size, long tile, double flops, const Part& part) {
+    const long n_tiles = (size + tile - 1) / tile, n_parts = number_of_parts(n_tiles, flops);
     for_each(n_parts, n_parts > 1, [&](long i) {
-        part(std::min(i * n_tiles / n_parts * TILE, size), std::min((i + 1) * n_tiles / n_parts * TILE, size), i);
+        part(std::min(i * n_tiles / n_parts * tile, size), std::min((i + 1) * n_tiles / n_parts * tile, size), i);
     });
 }
 
@@ -69,7 +70,7 @@ constexpr long GROUP = 5;
 inline long rounded_up(long n, long multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 constexpr long ROWS = 16;       // of A at once: their sums and a block of w stay in the nearest cache
-constexpr long K_BLOCK = 256;
+constexpr long K_BLOCK = 400;
 
 // Adds to sums the products, vector by vector, of N_ROWS rows of x with GROUP rows of w. Fetches one of the rows that
 // come ROWS later, since the processor does not guess beyond the end of a row.
@@ -82,7 +83,7 @@ void dots(const float* x, long x_stride, const float* w, long w_stride, long k, 
     const float* fetched = x + (fetched_row + ROWS) * x_stride;
     const long whole = k / LANES * LANES;
     for (long i = 0; i < whole; i += LANES) {
-        __builtin_prefetch(fetched + i);
+        __builtin_prefetch(fetched + i, 0, 2);  // into the second cache
         v8 xs[N_ROWS];
         for (long row = 0; row < N_ROWS; ++row) xs[row] = load(x + row * x_stride + i);
         for (long j = 0; j < GROUP; ++j) {
@@ -108,7 +109,7 @@ inline bool narrow_gemm(float alpha, const Matrix& a, const Matrix& b, float bet
     float* const w = transposed.get();
     for (long i = 0; i < k; ++i)
         for (long j = 0; j < n; ++j) w[j * k_padded + i] = b.data[i * b.row_stride + j * b.column_stride];
-    for_each_range(c.rows, 2.0 * c.rows * n * k, [&](long from, long to, long) {
+    for_each_range(c.rows, TILE, 2.0 * c.rows * n * k, [&](long from, long to, long) {
         for (long first = from; first < to; first += ROWS) {
             const long n_rows = std::min(ROWS, to - first);
             v8 sums[ROWS][NARROW] = {};
@@ -135,13 +136,15 @@ inline bool narrow_gemm(float alpha, const Matrix& a, const Matrix& b, float bet
 }
 
 // Products of N_VECTORS vectors from each row of x with GROUP columns of d, added over the rows, to rows of sums.
+// Fetches what lies so far behind each vector.
 template <long N_VECTORS>
-void outer_products(const float* x, long x_stride, const float* d, long d_stride, long n_rows, float* sums,
+void outer_products(const float* x, long x_stride, const float* d, long d_stride, long n_rows, long ahead, float* sums,
                     long sums_stride) {
     v8 total[GROUP][N_VECTORS] = {};
     for (long row = 0; row < n_rows; ++row) {
         v8 xs[N_VECTORS];
         for (long i = 0; i < N_VECTORS; ++i) xs[i] = load(x + row * x_stride + i * LANES);
+        __builtin_prefetch(x + row * x_stride + ahead, 0, 2);
         for (long j = 0; j < GROUP; ++j) {
             const v8 ds = in_register(broadcast(d[row * d_stride + j]));
             for (long i = 0; i < N_VECTORS; ++i) total[j][i] += xs[i] * ds;
@@ -157,6 +160,8 @@ inline bool narrow_gemm_of_transposed(float alpha, const Matrix& a, const Matrix
     const long n_examples = a.columns, k = a.rows, n = c.columns;
     const long k_whole = k / LANES * LANES, k_padded = rounded_up(k, LANES), n_padded = rounded_up(n, GROUP);
     const double flops = 2.0 * n_examples * n * k;
+    // It lies behind this one, and memory has nothing else to do meanwhile.
+    const long next_minibatch = n_examples * a.column_stride;
     const long n_parts = number_of_parts((n_examples + TILE - 1) / TILE, flops), size = n_padded * k_padded;
     std::unique_ptr<float[]> memory(new (std::nothrow) float[n_parts * size + n_examples * n_padded]());
     if (!memory) return false;
@@ -164,23 +169,24 @@ inline bool narrow_gemm_of_transposed(float alpha, const Matrix& a, const Matrix
     float* const d = sums + n_parts * size;
     for (long row = 0; row < n_examples; ++row)
         for (long j = 0; j < n; ++j) d[row * n_padded + j] = alpha * b.data[row * b.row_stride + j * b.column_stride];
-    for_each_range(n_examples, flops, [&](long from, long to, long part) {
-        const float* x = a.data + from * a.column_stride;
-        for (long group = 0; group < n; group += GROUP) {
-            const float* ds = d + from * n_padded + group;
-            float* const to_sums = sums + part * size + group * k_padded;
-            long i = 0;
-            for (; i + 2 * LANES <= k; i += 2 * LANES)
-                outer_products<2>(x + i, a.column_stride, ds, n_padded, to - from, to_sums + i, k_padded);
-            for (; i < k_whole; i += LANES)
-                outer_products<1>(x + i, a.column_stride, ds, n_padded, to - from, to_sums + i, k_padded);
-            for (; i < k; ++i)
-                for (long j = 0; j < GROUP; ++j) {
-                    float total = 0;
-                    for (long row = 0; row < to - from; ++row) total += x[row * a.column_stride + i] * ds[row * n_padded + j];
-                    to_sums[j * k_padded + i] = total;
-                }
-        }
+    for_each_range(n_examples, TILE, flops, [&](long from, long to, long part) {
+        const float *x = a.data + from * a.column_stride, *ds = d + from * n_padded;
+        float* const to_sums = sums + part * size;
+        long i = 0;
+        for (; i + 2 * LANES <= k; i += 2 * LANES)
+            for (long j = 0; j < n; j += GROUP)
+                outer_products<2>(x + i, a.column_stride, ds + j, n_padded, to - from, j == 0 ? next_minibatch : 0,
+                                  to_sums + j * k_padded + i, k_padded);
+        for (; i < k_whole; i += LANES)
+            for (long j = 0; j < n; j += GROUP)
+                outer_products<1>(x + i, a.column_stride, ds + j, n_padded, to - from, 0, to_sums + j * k_padded + i,
+                                  k_padded);
+        for (; i < k; ++i)
+            for (long j = 0; j < n; ++j) {
+                float total = 0;
+                for (long row = 0; row < to - from; ++row) total += x[row * a.column_stride + i] * ds[row * n_padded + j];
+                to_sums[j * k_padded + i] = total;
+            }
     });
     for (long j = 0; j < n; ++j)
         for (long i = 0; i < k; i += LANES) {
@@ -242,7 +248,7 @@ inline bool unpacked_gemm(float alpha, const Matrix& a, const Matrix& b, float b
     std::unique_ptr<float[]> memory(new (std::nothrow) float[(k + m) * TILE]());
     if (!memory) return false;
     float *const b_rest = memory.get(), *const c_rest = b_rest + k * TILE;
-    for_each_range(c.columns, 2.0 * m * c.columns * k, [&](long from, long to, long) {
+    for_each_range(c.columns, TILE, 2.0 * m * c.columns * k, [&](long from, long to, long) {
         for (long j = from; j < std::min(to, whole); j += TILE)
             unpacked_columns(alpha, a, b.data + j, b.row_stride, beta, c.data + j, c.row_stride);
         if (to <= whole) return;
@@ -268,12 +274,12 @@ inline void gemm(float alpha, const Matrix& a, const Matrix& b, float beta, cons
     if (c.columns >= 2 * TILE && std::min(c.rows, a.columns) <= FEW && a.columns > 0 && b.column_stride == 1 &&
         unpacked_gemm(alpha, a, b, beta, c))
         return;
-    if (c.columns >= 8 * TILE)
-        for_each_range(c.columns, flops, [&](long from, long to, long) {
+    if (c.columns >= 2 * TILE_OF_BLAS)
+        for_each_range(c.columns, TILE_OF_BLAS, flops, [&](long from, long to, long) {
             gemm_part(alpha, a, b.column_range(from, to), beta, c.column_range(from, to));
         });
     else
-        for_each_range(c.rows, flops, [&](long from, long to, long) {
+        for_each_range(c.rows, TILE_OF_BLAS, flops, [&](long from, long to, long) {
             gemm_part(alpha, a.row_range(from, to), b, beta, c.row_range(from, to));
         });
 }
@@ -315,6 +321,27 @@ double sum_of(const float* x, long n, double* part_sums, Function function) {
     double total = 0;
     for (long part = 0; part < n_parts; ++part) total += part_sums[part];
     return total;
+}
+
+constexpr long ROWS_OF_A_BLOCK = 32;  // are added first, then the blocks
+
+// Sum over the rows of x, which are contiguous, for each column.
+inline void column_sums(const float* x, long n_rows, long n_columns, float* sums) {
+    for (long j = 0; j < n_columns; j += LANES) {
+        const long length = std::min(LANES, n_columns - j);
+        v8 total = {};
+        for (long begin = 0; begin < n_rows; begin += ROWS_OF_A_BLOCK) {
+            const long end = std::min(n_rows, begin + ROWS_OF_A_BLOCK);
+            v8 of_block = {};
+            for (long i = begin; i < end; ++i) {
+                // Beyond the columns lies the next row, which does not matter; beyond the last row, nothing.
+                const float* from = x + i * n_columns + j;
+                of_block += length == LANES || (i + 1 < n_rows && n_columns >= LANES) ? load(from) : load_part(from, length);
+            }
+            total += of_block;
+        }
+        store_part(sums + j, total, length);
+    }
 }
 
 constexpr long TANH_PART = 4096;

@@ -5,6 +5,7 @@ Rewrite                                 Ops that it inserts
 ======================================  =======================================
 ``tutorials_threaded_products``         :class:`ThreadedDot`, :class:`ThreadedGemm`
 ``tutorials_sum_of_squares``            :class:`SumOf`
+``tutorials_column_sums``                :class:`ColumnSums`
 ``tutorials_vector_tanh``               :class:`VectorTanh`
 ======================================  =======================================
 
@@ -123,6 +124,29 @@ class SumOf(KernelOp):
         return f"if (!kernels::sum_of({x}, {z}, kernels::{self.function}())) {sub['fail']}"
 
 
+class ColumnSums(KernelOp):
+    """Sums of the columns of a float32 matrix, (n, m) to (m,): the gradient of a layer's biases.
+
+    Added in single precision, in blocks of 32 rows.
+    """
+
+    header = "dense_op.h"
+    __props__ = ()
+
+    def make_node(self, x):
+        return Apply(self, [x], [T.TensorType("float32", x.broadcastable[1:])()])
+
+    def infer_shape(self, node, shapes):
+        return [shapes[0][1:]]
+
+    def perform(self, node, inputs, outputs):
+        outputs[0][0] = inputs[0].sum(axis=0)
+
+    def c_code(self, node, name, inputs, outputs, sub):
+        (x,), (z,) = inputs, outputs
+        return f"if (!kernels::column_sums({x}, {z})) {sub['fail']}"
+
+
 class VectorTanh(KernelOp):
     """Hyperbolic tangent of a float32 tensor of any shape, within 3 ulp; see vectors.h."""
 
@@ -173,6 +197,15 @@ def tutorials_sum_of_squares(node):
     return [SumOf(function)(x)] if function and is_float32(x) else None
 
 
+@local_optimizer([Sum])
+def tutorials_column_sums(node):
+    """sum(x, axis=0) of a matrix to ColumnSums."""
+    if not isinstance(node.op, Sum) or node.op.axis != (0,):
+        return None
+    (x,) = node.inputs
+    return [ColumnSums()(x)] if x.ndim == 2 and is_float32(x, *node.outputs) else None
+
+
 @local_optimizer([Elemwise])
 def tutorials_vector_tanh(node):
     """Elemwise{tanh} to VectorTanh."""
@@ -184,7 +217,7 @@ def tutorials_vector_tanh(node):
 
 if c_kernels_wanted():
     # After the gradient's 1 - sqr(tanh(x)) has met the forward's tanh(x), before Elemwise Ops are fused at 49.
-    for _rewrite in (tutorials_sum_of_squares, tutorials_vector_tanh):
+    for _rewrite in (tutorials_sum_of_squares, tutorials_column_sums, tutorials_vector_tanh):
         optdb.register(_rewrite.__name__, in2out(_rewrite), 48.5, "fast_run", TAG)
 if c_kernels_wanted() and serial_blas:
     # After BLAS Ops have been made to work in place at 70.

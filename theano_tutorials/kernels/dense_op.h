@@ -87,6 +87,13 @@ bool sum_of(PyArrayObject* x, PyArrayObject*& z, Function function) {
     return true;
 }
 
+inline bool column_sums(PyArrayObject* x, PyArrayObject*& z) {
+    const InOrder in_x(x);
+    if (!in_x || !prepare(z, 1, PyArray_DIMS(x) + 1, NPY_FLOAT32)) return false;
+    column_sums(in_x, PyArray_DIM(x, 0), PyArray_DIM(x, 1), (float*)PyArray_DATA(z));
+    return true;
+}
+
 inline bool tanh(PyArrayObject* x, PyArrayObject*& z) {
     const InOrder in_x(x);
     if (!in_x || !prepare(z, PyArray_NDIM(x), PyArray_DIMS(x), NPY_FLOAT32)) return false;

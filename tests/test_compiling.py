@@ -1,0 +1,378 @@
+"""The compiler's runs: each module once, in parallel, with a header that is precompiled where that changes nothing."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import theano
+import theano.tensor as T
+from theano.gof import cmodule
+
+from theano_tutorials import precompiled, toolchain
+
+ROOT = Path(__file__).parent.parent
+A_WHILE = 120  # seconds
+
+# Many modules, of which no two are alike.
+CLASSIFIER = """
+import theano_tutorials, theano, theano.tensor as T, numpy as np
+from theano.gof.cc import get_module_cache
+x, y = T.matrix(), T.ivector()
+classifier = theano_tutorials.LogisticRegression(x, 4, 3)
+cost = classifier.negative_log_likelihood(y)
+train = theano.function([x, y], cost, updates=theano_tutorials.sgd_updates(cost, classifier.params, 0.1))
+print(train(np.ones((2, 4), "float32"), np.int32([0, 2])), *get_module_cache().stats[1:])
+"""
+# Writes the time of its start and of its end into a file beside it.
+LOGGED_COMPILER = """#!{python}
+import subprocess, sys, time
+start = time.time()
+status = subprocess.call([{compiler!r}, *sys.argv[1:]])
+with open({log!r}, "a") as log:
+    print(start, time.time(), *sys.argv[1:], sep="\\t", file=log)
+sys.exit(status)
+"""
+
+
+@pytest.fixture
+def compiler(tmp_path):
+    """A g++ that notes its runs."""
+    path = tmp_path / "bin" / "g++"
+    path.parent.mkdir()
+    log = path.parent / "log"
+    log.touch()
+    path.write_text(LOGGED_COMPILER.format(python=sys.executable, compiler=shutil.which("g++"), log=str(log)))
+    path.chmod(0o755)
+    return path
+
+
+def runs_of(compiler):
+    """Start, end and arguments of each run so far."""
+    lines = [line.split("\t") for line in (compiler.parent / "log").read_text().splitlines()]
+    return [(float(start), float(end), arguments) for start, end, *arguments in lines]
+
+
+def modules_among(runs):
+    return [arguments for _, _, arguments in runs if any(argument.endswith("mod.cpp") for argument in arguments)]
+
+
+def start(code, home, compiler=None, flags="", **more):
+    path = f"{compiler.parent}{os.pathsep}{os.environ['PATH']}" if compiler else os.environ["PATH"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(home), "PATH": path, "THEANO_FLAGS": flags}
+    environment.pop("THEANORC", None)
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**environment, **more},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def output_of(process):
+    out, err = process.communicate(timeout=A_WHILE)
+    said = [line for line in err.splitlines() if not line.startswith("waiting for another process")]
+    assert (process.returncode, said) == (0, [])
+    return out
+
+
+def left_over(home):
+    """Folders in the compile cache that are no modules."""
+    return [path.name for path in home.glob(".theano/*/tmp*") if not (path / "key.pkl").exists()]
+
+
+# Runs of the compiler
+
+
+def test_a_first_start_compiles_each_module_once_and_several_at_a_time(tmp_path, compiler):
+    _, loaded, n_compiled = output_of(start(CLASSIFIER, tmp_path, compiler)).split()
+    runs = runs_of(compiler)
+    modules = modules_among(runs)
+    # Beside those of the function: cutils_ext and lazylinker_ext.
+    assert len(modules) == int(n_compiled) + 2 > 8
+    assert loaded == "0"
+    assert left_over(tmp_path) == []
+    overlaps = [max(a[0], b[0]) < min(a[1], b[1]) for a in runs for b in runs if a is not b]
+    assert any(overlaps) == (len(os.sched_getaffinity(0)) > 1)
+
+
+def test_a_second_start_runs_no_compiler_but_to_know_its_version(tmp_path, compiler):
+    first = output_of(start(CLASSIFIER, tmp_path, compiler)).split()
+    n_runs = len(runs_of(compiler))
+    second = output_of(start(CLASSIFIER, tmp_path, compiler)).split()
+    assert first[0] == second[0]
+    assert (second[1], second[2]) == (first[2], "0")
+    assert [arguments for _, _, arguments in runs_of(compiler)[n_runs:]] == [["-v"], ["-dumpversion"]]
+
+
+def test_two_first_starts_share_the_work(tmp_path, compiler):
+    first, second = (start(CLASSIFIER, tmp_path, compiler) for _ in range(2))
+    costs, _, n_compiled = zip(*(output_of(process).split() for process in (first, second)))
+    assert len(set(costs)) == 1
+    assert len(modules_among(runs_of(compiler))) == sum(map(int, n_compiled)) + 2
+    assert min(map(int, n_compiled)) == 0
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_process_killed_while_it_compiles_ahead_leaves_nothing_that_is_used(tmp_path, seed):
+    killed = start(CLASSIFIER, tmp_path)
+    while not list(tmp_path.glob(".theano/*/tmp_ahead_*/*/mod.cpp")):
+        assert killed.poll() is None
+        time.sleep(0.01)
+    time.sleep(random.Random(seed).uniform(0, 1.5))
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    _, _, n_compiled = output_of(start(CLASSIFIER, tmp_path)).split()
+    _, n_loaded, n_compiled_then = output_of(start(CLASSIFIER, tmp_path)).split()
+    assert int(n_loaded) > 8
+    assert int(n_compiled) <= int(n_loaded)
+    assert n_compiled_then == "0"
+
+
+CONSTANTS = """
+import theano_tutorials, theano, theano.tensor as T, numpy as np
+numbers = T.constant(np.float32([[0.1, 0.2], [0.3, 0.4]]))
+product = (T.constant(np.float32(0.1)).dimshuffle("x", "x") * numbers)[1:, 0] - numbers.T[0, :1]
+theano.function([], [product, T.stack([T.constant(2), T.constant(3)])])
+"""
+
+
+def test_no_constant_is_computed_by_a_module(tmp_path, compiler):
+    output_of(start(CONSTANTS, tmp_path, compiler))
+    written = "".join(path.read_text() for path in tmp_path.glob(".theano/*/tmp*/mod.cpp"))
+    ops = {line.split()[-1] for line in written.splitlines() if line.strip().startswith("// Op class ")}
+    assert ops == {"DeepCopyOp"}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "int64", "uint16"])
+@pytest.mark.parametrize("operation", [T.add, T.mul, T.sub])
+def test_constants_have_the_bits_of_compiled_code(dtype, operation):
+    bits = np.random.RandomState(0).bytes(2 * 8 * 50)
+    a, b = np.frombuffer(bits, dtype).reshape(2, -1)
+    if np.dtype(dtype).kind == "f":  # of any bits a float is a NaN now and then
+        a, b = np.nan_to_num(a), np.nan_to_num(b)
+    x, y = T.TensorType(dtype, [False])(), T.TensorType(dtype, [False])()
+    compiled = theano.function([x, y], operation(x, y))
+    with np.errstate(all="ignore"):
+        folded = theano.function([], operation(T.constant(a), T.constant(b)))()
+    np.testing.assert_array_equal(folded.view("uint8"), compiled(a, b).view("uint8"))
+
+
+class Broken(theano.Op):
+    """Whose C code does not compile."""
+
+    __props__ = ()
+
+    def make_node(self, x):
+        return theano.Apply(self, [x], [x.type()])
+
+    def c_code(self, node, name, inputs, outputs, sub):
+        return "this is no C++;"
+
+    def c_code_cache_version(self):
+        return (1,)
+
+
+def test_an_error_of_the_compiler_is_that_of_theano(capfd):
+    x = T.vector()
+    with pytest.raises(Exception, match="Compilation failed") as caught:
+        theano.function([x], Broken()(T.tanh(x) * 3.25))
+    assert "The following error happened while compiling the node" in str(caught.value)
+    assert not list(Path(theano.config.compiledir).glob("tmp_ahead_*"))
+    capfd.readouterr()
+
+
+def test_the_users_debugging_information_stays(tmp_path, compiler):
+    output_of(start(CLASSIFIER, tmp_path, compiler, flags="gcc.cxxflags=-g3"))
+    modules = modules_among(runs_of(compiler))
+    assert all("-g3" in arguments and "-g" not in arguments for arguments in modules)
+
+
+def test_the_flags_of_another_processor_are_not_taken(tmp_path, compiler):
+    output_of(start("import theano_tutorials", tmp_path, compiler))
+    (file,) = tmp_path.glob(".theano/*/march.json")
+    machine, flags = json.loads(file.read_text())
+    assert any(flag.startswith("-march=") for flag in flags)
+    for other in ([[*machine[0], "flags: another"], machine[1]], [machine[0], [*machine[1][:-1], "-O1"]]):
+        file.write_text(json.dumps([other, ["-march=another"]]))
+        code = "import theano_tutorials; from theano.gof.cmodule import GCC_compiler; print(*GCC_compiler.march_flags)"
+        assert output_of(start(code, tmp_path, compiler)).split() == flags
+        assert json.loads(file.read_text()) == [machine, flags]
+
+
+# The precompiled header
+
+
+def command_of_theano(folder):
+    """A command by which Theano compiles a module, with a flag that no other has, and so no header."""
+    x = T.vector()
+    linker = theano.gof.CLinker().accept(theano.gof.FunctionGraph([x], [T.tanh(x)]))
+    args = [*linker.compile_args(), f"-frandom-seed={folder}"]
+    with toolchain.noted_commands() as commands:
+        cmodule.GCC_compiler.compile_str("m", linker.get_src_code(), str(folder), preargs=args, py_module=False)
+    return commands[0]
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path):
+    """A command by which Theano compiles, for which there is no header."""
+    monkeypatch.setattr(precompiled, "_usable", {})
+    command = command_of_theano(tmp_path)
+    yield command
+    shutil.rmtree(precompiled.folder_of(command), ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A command by which Theano compiles, for which there is a header."""
+    command = command_of_theano(tmp_path_factory.mktemp("module"))
+    precompiled.make(command)
+    yield command
+    shutil.rmtree(precompiled.folder_of(command))
+
+
+def source_of(command):
+    return next(Path(argument) for argument in command if argument.endswith("mod.cpp")).read_text()
+
+
+def is_used(command, *flags):
+    """Whether GCC reads the header; it marks one so, in the list of those that it reads."""
+    command = [command[0], "-H", *precompiled.options(command, source_of(command)), *command[1:], *flags]
+    command.remove("-g")
+    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert finished.stderr.count("Python.h") <= 1
+    return any(line.startswith("! ") for line in finished.stderr.splitlines())
+
+
+def test_a_header_is_used_once_it_is_made(command):
+    assert not precompiled.is_made(precompiled.folder_of(command))
+    assert precompiled.options(command, source_of(command)) == []
+    precompiled.make(command)
+    assert precompiled.is_made(precompiled.folder_of(command))
+    assert is_used(command)
+
+
+def test_a_library_is_the_same_with_the_header(command, tmp_path):
+    def code_of_a_library():
+        library, (_, _, status) = toolchain.compile_library(command)
+        assert status == 0
+        sections = ["-j", ".text", "-j", ".rodata", "-O", "binary"]
+        subprocess.run(["objcopy", *sections, library, str(tmp_path / "code")], check=True)
+        return (tmp_path / "code").read_bytes()
+
+    without = code_of_a_library()
+    precompiled.make(command)
+    assert is_used(command)
+    assert code_of_a_library() == without
+    assert len(without) > 1000
+
+
+@pytest.mark.parametrize(
+    "flag", ["-O2", "-fopenmp", "-pthread", "-std=c++14", "-march=x86-64", "-funsigned-char", "-g"]
+)
+def test_other_flags_have_another_header(made, flag):
+    other = [*made, flag]
+    assert precompiled.folder_of(other) != precompiled.folder_of(made)
+    assert not is_used(other)
+
+
+@pytest.mark.parametrize("flag", ["-DNDEBUG", "-DPY_ARRAY_UNIQUE_SYMBOL=other"])
+def test_a_macro_that_changes_the_headers_is_seen(made, flag):
+    assert not is_used([*made, flag])
+
+
+def test_a_macro_of_no_header_changes_nothing(made):
+    assert is_used([*made, "-DOF_NOBODY=1", "-Wall"])
+
+
+def test_a_folder_that_hides_a_header_is_respected(made, tmp_path):
+    command = [*made[:3], f"-I{tmp_path}", *made[3:]]
+    assert is_used(command)
+    (tmp_path / "math.h").write_text("#include_next <math.h>\n")
+    assert not is_used(command)
+
+
+def test_a_source_that_begins_otherwise_is_compiled_as_it_is(made):
+    for source in ("#include <iostream>\n", "#define NDEBUG\n" + precompiled.HEADERS, ""):
+        assert precompiled.options(made, source) == []
+
+
+def test_a_changed_header_is_read_again(command, monkeypatch, tmp_path):
+    original = cmodule.std_include_dirs()
+    copy = tmp_path / "c_code"
+    shutil.copytree(original[-1], copy)
+    monkeypatch.setattr(cmodule, "std_include_dirs", lambda: [*original[:-1], str(copy)])
+    command = [f"-I{copy}" if argument == f"-I{original[-1]}" else argument for argument in command]
+    precompiled.make(command)
+    assert is_used(command)
+
+    header = copy / "theano_mod_helper.h"
+    header.write_text(header.read_text() + "\n#define CHANGED 1\n")
+    precompiled._usable.clear()  # as in the next process
+    assert not precompiled.is_made(precompiled.folder_of(command))
+    assert not is_used(command)
+    time.sleep(0.01)
+    precompiled.make(command)
+    assert is_used(command)
+    assert not list(Path(theano.config.compiledir).glob("tmp_header_*"))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "gone", "other bytes"])
+def test_a_damaged_header_does_no_harm(command, damage):
+    precompiled.make(command)
+    header = precompiled.folder_of(command) / "headers.h.gch"
+    content = header.read_bytes()
+    if damage == "gone":
+        shutil.rmtree(header.parent)
+        precompiled._usable[header.parent] = {"files": {}}, []
+    else:
+        half = len(content) // 2
+        header.write_bytes({"truncated": content[:half], "empty": b"", "other bytes": bytes(len(content))}[damage])
+    library, (_, _, status) = toolchain.compile_library(command)
+    assert status == 0
+    assert Path(library).stat().st_size > 1000
+
+
+@pytest.mark.parametrize("seconds", [0, 0.6])
+def test_a_process_killed_while_it_writes_the_header_leaves_none(tmp_path, seconds):
+    maker = start("import theano_tutorials", tmp_path)
+    while not list(tmp_path.glob(".theano/*/tmp_header_*/headers.h")):
+        assert maker.poll() is None
+        time.sleep(0.01)
+    time.sleep(seconds)
+    os.killpg(maker.pid, signal.SIGKILL)
+    maker.communicate()
+    for folder in tmp_path.glob(".theano/*/precompiled_header_*"):
+        assert {"headers.h", "headers.h.gch", "stamps.json"} <= {path.name for path in folder.iterdir()}
+    output_of(start(CLASSIFIER, tmp_path))
+
+
+def test_an_abandoned_header_is_removed(command):
+    abandoned, fresh = (Path(theano.config.compiledir, f"tmp_header_{name}") for name in ("old", "fresh"))
+    for folder in (abandoned, fresh):
+        folder.mkdir()
+        (folder / "headers.h.gch").touch()
+    os.utime(abandoned, (0, 0))
+    precompiled.make(command)
+    assert not abandoned.exists()
+    assert fresh.exists()
+    shutil.rmtree(fresh)
+
+
+def test_no_room_for_a_header_is_no_error(command, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(precompiled.tempfile, "mkdtemp", full)
+    precompiled.make(command)
+    assert not precompiled.is_made(precompiled.folder_of(command))

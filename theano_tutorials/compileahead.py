@@ -1,0 +1,147 @@
+"""Compiles the modules of a function in parallel.
+
+Theano compiles one module after the other, each in the moment in which it is
+needed. Here the first one that is not in the compile cache makes the compiler
+start on all that the function lacks, on every core; when Theano comes to a
+module, its library is there. What a library is, under which key it is kept and
+who waits for whom is left to Theano: only the run of the compiler is replaced by
+an equal one (:mod:`theano_tutorials.toolchain`). A killed process leaves a folder
+that nobody reads, and that Theano removes when it is old.
+"""
+
+import functools
+import os
+import shutil
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+from theano_tutorials import compilelock, precompiled, toolchain
+
+_thread = threading.local()
+
+
+def install():
+    """Make Theano compile so, and make the precompiled header now where the compile cache is empty."""
+    from theano import config
+    from theano.gof.cc import CLinker
+    from theano.gof.vm import VM_Linker
+
+    if config.cxx and not any(Path(config.compiledir).glob("tmp*")):
+        threading.Thread(target=precompiled.make, args=[_usual_command()]).start()
+    VM_Linker.make_all = _ready_to_start(VM_Linker.make_all)
+    CLinker.compile_cmodule = _started_before(CLinker.compile_cmodule)
+
+
+def _usual_command():
+    # What Theano has for a module without any wishes of its own, as far as it matters to the header.
+    from theano import config
+    from theano.gof.cc import CLinker
+
+    linker = CLinker()
+    linker.variables = linker.node_order = []
+    return [config.cxx, *linker.compile_args(), "-fvisibility=hidden"]
+
+
+def _ready_to_start(make_all):
+    @functools.wraps(make_all)
+    def wrapper(linker, *args, **kwargs):
+        before = getattr(_thread, "start", None)
+        with ExitStack() as until_compiled:
+            _thread.start = functools.partial(_start, linker.fgraph, until_compiled)
+            try:
+                return make_all(linker, *args, **kwargs)
+            finally:
+                _thread.start = before
+
+    return wrapper
+
+
+def _started_before(compile_cmodule):
+    @functools.wraps(compile_cmodule)
+    def wrapper(*args, **kwargs):
+        start, _thread.start = getattr(_thread, "start", None), None
+        if start is not None:
+            start()
+        return compile_cmodule(*args, **kwargs)
+
+    return wrapper
+
+
+def _start(fgraph, until_compiled):
+    from theano import config
+
+    # Until all is compiled, so that a second process waits instead of compiling the same.
+    until_compiled.enter_context(compilelock.lock_ctx())
+    folder = tempfile.mkdtemp(prefix="tmp_ahead_", dir=config.compiledir)
+    until_compiled.callback(shutil.rmtree, folder, ignore_errors=True)
+    commands = _missing(fgraph, folder)
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+    until_compiled.callback(pool.shutdown, cancel_futures=True)
+    for command in _headers_worthwhile(commands.values()):
+        pool.submit(precompiled.make, command)
+    futures = {
+        fingerprint: pool.submit(toolchain.compile_library, command) for fingerprint, command in commands.items()
+    }
+    until_compiled.enter_context(toolchain.libraries_ahead(futures))
+
+
+def _missing(fgraph, folder):
+    # Commands of the compiler, by fingerprint, for the modules that are not in the cache.
+    commands = {}
+    for node in fgraph.toposort():
+        try:
+            command = _command(node, tempfile.mkdtemp(dir=folder))
+        except Exception:
+            continue  # Theano comes to this node, and says what is wrong
+        if command is not None:
+            commands.setdefault(toolchain.fingerprint(command), command)
+    return commands
+
+
+def _command(node, folder):
+    # As Op.make_c_thunk, CLinker.cthunk_factory and ModuleCache.module_from_key have it.
+    from theano.gof.cc import CLinker, get_module_cache
+    from theano.gof.cmodule import GCC_compiler, get_module_hash
+    from theano.gof.fg import FunctionGraph
+    from theano.gof.op import Op
+
+    if type(node.op).make_thunk is not Op.make_thunk or type(node.op).make_c_thunk is not Op.make_c_thunk:
+        return None
+    node.op.prepare_node(node, None, None, "c")
+    linker = CLinker().accept(FunctionGraph(node.inputs, node.outputs), no_recycling=[])
+    for inner in linker.node_order:
+        inner.op.prepare_node(inner, None, None, "c")
+    cache, key = get_module_cache(), linker.cmodule_key()
+    if key is None or key in cache.entry_from_key or linker.c_compiler() is not GCC_compiler:
+        return None
+    module = linker.get_dynamic_module()
+    source = module.code()
+    if get_module_hash(source, key) in cache.module_hash_to_key_data:
+        return None
+    with toolchain.noted_commands() as commands:
+        GCC_compiler.compile_str(
+            module.code_hash,
+            source,
+            location=folder,
+            include_dirs=linker.header_dirs(),
+            lib_dirs=linker.lib_dirs(),
+            libs=linker.libraries(),
+            preargs=linker.compile_args(),
+            py_module=False,
+        )
+    return commands[0]
+
+
+def _headers_worthwhile(commands):
+    # One command for each header that is not made and that enough of them would use.
+    by_folder = {}
+    for command in commands:
+        by_folder.setdefault(precompiled.folder_of(command), []).append(command)
+    return [
+        alike[0]
+        for folder, alike in by_folder.items()
+        if len(alike) >= precompiled.WORTHWHILE and not precompiled.is_made(folder)
+    ]
