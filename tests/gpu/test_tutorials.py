@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,14 +45,17 @@ def functions_of(name, datasets, batch_size=None):
     return model, compile_functions(x, y, cost, model.errors(y), updates, datasets, batch_size)
 
 
+def environment(device):
+    """For a process of its own device; the mark of the one that is active here would make Theano refuse it."""
+    variables = {name: value for name, value in os.environ.items() if name != "THEANO_GPU_IS_ALREADY_ACTIVE"}
+    others = [flag for flag in variables.get("THEANO_FLAGS", "").split(",") if flag and not flag.startswith("device=")]
+    return {**variables, "PYTHONPATH": str(ROOT), "THEANO_FLAGS": ",".join([*others, f"device={device}"])}
+
+
 def process(*command, device=DEVICE):
-    """A process of its own device; the mark of the one that is active here would make Theano refuse it."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    environment.pop("THEANO_GPU_IS_ALREADY_ACTIVE", None)
-    others = [flag for flag in os.environ.get("THEANO_FLAGS", "").split(",") if not flag.startswith("device=")]
-    environment["THEANO_FLAGS"] = ",".join(filter(None, [*others, f"device={device}"]))
+    command = [sys.executable, *map(str, command)]
     finished = subprocess.run(
-        [sys.executable, *map(str, command)], env=environment, capture_output=True, text=True, timeout=600, check=False
+        command, env=environment(device), capture_output=True, text=True, timeout=600, check=False
     )
     assert (finished.returncode, finished.stderr) == (0, "")
     return finished.stdout
@@ -127,7 +131,7 @@ def test_lenet_takes_the_steps_that_it_takes_on_the_processor(mnist):
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
-def test_logistic_regression_has_the_errors_of_the_processor_and_can_be_resumed(tmp_path):
+def test_first_epochs_of_logistic_regression_have_the_errors_of_the_processor(tmp_path):
     lines = script("train_logreg.py", "--n-epochs", 2, "--output-dir", tmp_path)
     assert lines[1:5] == [
         "epoch 1, minibatch 83/83, validation error 12.458333 %",
@@ -149,36 +153,58 @@ def test_first_epoch_of_the_multilayer_perceptron_has_the_errors_of_the_processo
 # Files
 
 
+THREE_EPOCHS = ["train_logreg.py", "--n-epochs", "3", "--output-dir"]
+
+
 @pytest.fixture(scope="module")
-def run_of_both(tmp_path_factory):
-    """The folder of a run, begun on the processor and resumed on the device."""
+def interrupted_run(tmp_path_factory):
+    """The folder of a run of three epochs, interrupted on the device after the first."""
     folder = tmp_path_factory.mktemp("run") / "logreg"
-    process(ROOT / "scripts" / "train_logreg.py", "--n-epochs", 1, "--output-dir", folder, device="cpu")
-    resumed = script("train_logreg.py", "--n-epochs", 2, "--output-dir", folder, "--resume")
-    assert "epoch 2, minibatch 83/83, validation error 11.010417 %" in resumed
+    script_path, *options = THREE_EPOCHS
+    command = [sys.executable, ROOT / "scripts" / script_path, *options, folder]
+    with subprocess.Popen(command, env=environment(DEVICE), stdout=subprocess.PIPE, text=True) as training:
+        while not training.stdout.readline().startswith("     epoch 1,"):
+            assert training.poll() is None
+        training.terminate()
+        assert training.stdout.read().startswith("Interrupted in epoch ")
     return folder
 
 
-def test_a_run_goes_from_the_processor_to_the_device(run_of_both):
-    rows = (run_of_both / "metrics.csv").read_text().splitlines()
-    assert [row.split(",")[0] for row in rows] == ["epoch", "1", "2"]
+@pytest.fixture(scope="module")
+def finished_run(interrupted_run, tmp_path_factory):
+    """That run, resumed on the device to its end."""
+    folder = tmp_path_factory.mktemp("run") / "logreg"
+    shutil.copytree(interrupted_run, folder)
+    assert "epoch 3, minibatch 83/83, validation error 10.312500 %" in script(*THREE_EPOCHS, folder, "--resume")
+    return folder
 
 
-def test_a_model_predicts_on_the_device_as_on_the_processor(run_of_both):
+def test_a_run_is_resumed_on_the_device(finished_run):
+    rows = (finished_run / "metrics.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", "1", "2", "3"]
+
+
+def test_a_run_goes_from_the_device_to_the_processor(interrupted_run):
+    script_path, *options = THREE_EPOCHS
+    output = process(ROOT / "scripts" / script_path, *options, interrupted_run, "--resume", device="cpu")
+    assert "epoch 3, minibatch 83/83, validation error 10.312500 %" in output.splitlines()
+
+
+def test_a_model_predicts_on_the_device_as_on_the_processor(finished_run):
     image = ROOT / "docs" / "images" / "seven.png"
-    (there,) = script("predict.py", run_of_both, "--json", image)
-    (here,) = process(ROOT / "scripts" / "predict.py", run_of_both, "--json", image, device="cpu").splitlines()
+    (there,) = script("predict.py", finished_run, "--json", image)
+    (here,) = process(ROOT / "scripts" / "predict.py", finished_run, "--json", image, device="cpu").splitlines()
     there, here = json.loads(there), json.loads(here)
     assert there["digit"] == here["digit"]
     np.testing.assert_allclose(there["probabilities"], here["probabilities"], atol=1e-6)
     assert (
-        script("predict.py", run_of_both, "--evaluate", "mnist")
-        == process(ROOT / "scripts" / "predict.py", run_of_both, "--evaluate", "mnist", device="cpu").splitlines()
+        script("predict.py", finished_run, "--evaluate", "mnist")
+        == process(ROOT / "scripts" / "predict.py", finished_run, "--evaluate", "mnist", device="cpu").splitlines()
     )
 
 
-def test_a_model_is_exported_on_the_device(run_of_both, tmp_path):
-    script("export_onnx.py", run_of_both, tmp_path / "model.onnx")
+def test_a_model_is_exported_on_the_device(finished_run, tmp_path):
+    script("export_onnx.py", finished_run, tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx").stat().st_size > 784 * 10 * 4
 
 
