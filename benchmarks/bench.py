@@ -27,6 +27,16 @@ CACHES = BUILD / "caches"
 THREADS = (1, 2)
 OURS = "theano"
 KINDS = (OURS, "torch eager", "torch compile", "jax step", "jax scan", "numpy")
+REWRITES = (
+    "tutorials_conv_pool_tanh",
+    "tutorials_threaded_products",
+    "tutorials_sum_of_squares",
+    "tutorials_column_sums",
+    "tutorials_vector_tanh",
+    "tutorials_vector_softmax",
+    "tutorials_minibatch",
+)
+ALL_REWRITES = "tutorials_kernels"
 COMPILING = (OURS, "torch compile", "jax step")
 
 # Updates in a trial of one way to write a step; seconds after which a trial, or an epoch, is given up.
@@ -36,6 +46,7 @@ TRIAL_LIMIT, EPOCH_LIMIT, START_LIMIT = 60, 150, 300
 ROUNDS = {"logreg": 30, "mlp": 9, "lenet": 5}
 ROUNDS_SLOW, SLOW, VERY_SLOW = 3, 1.5, 5
 START_ROUNDS = TRAIN_ROUNDS = 3
+ABLATION_ROUNDS = {"logreg": 20, "mlp": 5, "lenet": 3}
 # An epoch longer than this counts, although it is the first.
 NEEDS_NO_WARMING = 5
 # Threads that spin after the end of an epoch have stopped by then: OpenBLAS's do for 0.1 s.
@@ -60,14 +71,17 @@ class TimeLimit(Exception):
     """A worker took too long."""
 
 
-def environment(kind, n_threads, caches=CACHES):
-    """Environment variables of a side: its threads, its compile cache, nothing else of the user's that counts."""
+def environment(kind, n_threads, caches=CACHES, excluded=""):
+    """Environment variables of a side: its threads, its compile cache, nothing else of the user's that counts.
+
+    Ours may leave out a graph rewrite.
+    """
     of_the_user = {name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)}
     own = {
         "theano": {
             "OMP_NUM_THREADS": n_threads,
             "THEANORC": os.devnull,
-            "THEANO_FLAGS": f"base_compiledir={shlex.quote(str(caches / 'theano'))}",
+            "THEANO_FLAGS": f"base_compiledir={shlex.quote(str(caches / 'theano'))},optimizer_excluding={excluded}",
         },
         "torch": {"OMP_NUM_THREADS": n_threads, "TORCHINDUCTOR_CACHE_DIR": caches / "inductor"},
         "jax": {
@@ -84,13 +98,13 @@ class Worker:
     """A process of one side, ready once it has made one update; ends with the ``with`` block."""
 
     def __init__(self, peers, kind, variant, n_threads, problem=(), caches=CACHES, limit=START_LIMIT):
-        python = sys.executable if kind == OURS else peers
+        python, excluded = (sys.executable, variant) if kind == OURS else (peers, "")
         self.started = time.perf_counter()
         with open(BUILD / "workers.log", "a") as log:
             print(f"--- {kind} {variant!r} {n_threads} threads {problem}", file=log, flush=True)
             self.process = subprocess.Popen(
                 [python, "-m", "benchmarks.worker", kind, variant, str(n_threads), *map(str, problem)],
-                env=environment(kind, n_threads, caches),
+                env=environment(kind, n_threads, caches, excluded),
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -291,6 +305,28 @@ def measure_epochs(peers, results):
     }
 
 
+def measure_ablation(peers, _):
+    """Seconds of an epoch of ours without each of the graph rewrites, with two threads, in turn."""
+    ablation = {}
+    for model in MODELS:
+        workers = {}
+        try:
+            for excluded in ("", *REWRITES, ALL_REWRITES):
+                workers[excluded] = Worker(peers, OURS, excluded, 2, make_problem(model))
+                workers[excluded].ask("epoch")
+            for _ in range(ABLATION_ROUNDS[model]):
+                for excluded, worker in workers.items():
+                    time.sleep(PAUSE)
+                    seconds = worker.ask("epoch")["seconds"]
+                    ablation.setdefault(model, {}).setdefault(excluded, []).append(seconds)
+        finally:
+            for worker in workers.values():
+                worker.kill()
+        medians = {excluded: round(statistics.median(seconds), 4) for excluded, seconds in ablation[model].items()}
+        say(f"ablation {model}: {medians}")
+    return ablation
+
+
 def measure_train(peers, results):
     """Seconds of the whole ``train_logreg``, from the start of the process to its end."""
     seconds, wrong = {}, {}
@@ -366,6 +402,7 @@ PARTS = {
     "starts": measure_starts,
     "epochs": measure_epochs,
     "train": measure_train,
+    "ablation": measure_ablation,
     "growth": measure_growth,
 }
 

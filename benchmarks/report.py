@@ -109,6 +109,18 @@ def _memory_table(results):
     )
 
 
+def _ablation_table(results):
+    ablation = results["ablation"]
+    rows = [
+        [
+            f"without `{excluded}`" if excluded else "all rewrites",
+            *(_cell(ablation[model][excluded], statistics.median(ablation[model][""])) for model in MODELS),
+        ]
+        for excluded in ablation["logreg"]
+    ]
+    return _table(["seconds an epoch, 2 threads", *MODELS.values()], rows)
+
+
 def _trial_table(results):
     rows = []
     for model, title in MODELS.items():
@@ -251,6 +263,8 @@ def text(results):
             _memory_table(results),
             "![Start, whole training, memory](images/performance_processes.png)\n",
             "![How cost grows](images/performance_growth.png)\n",
+            "### What each rewrite brings\n",
+            _ablation_table(results),
             "### The bars\n",
             _table(["", "value", "bar", ""], bars(results)),
             "### Ways to write a step that were tried\n",
