@@ -188,30 +188,28 @@ def measure_machine(peers, _):
 
 
 def measure_trials(peers, _):
-    """Seconds of an epoch for each way to write the step, estimated from a part of it."""
+    """Seconds of an epoch for each way to write the step, with two threads, estimated from a part of it."""
     trials = {}
     variants = variants_of(peers)
     for model in MODELS:
-        for n_threads in THREADS:
-            problem = make_problem(model, n_updates=TRIAL_UPDATES[model])
-            scale = make_problem(model).n_updates / problem.n_updates
-            for kind in KINDS:
-                for variant in variants[kind][model] if len(variants[kind][model]) > 1 else ():
-                    try:
-                        with Worker(peers, kind, variant, n_threads, problem, limit=TRIAL_LIMIT) as worker:
-                            runs = [worker.ask("epoch", TRIAL_LIMIT)["seconds"] for _ in range(3)]
-                        seconds = min(runs) * scale
-                    except TimeLimit:
-                        seconds = None
-                    of_kind = trials.setdefault(model, {}).setdefault(str(n_threads), {}).setdefault(kind, {})
-                    of_kind[variant] = seconds
-                    say(f"trial {model}, {n_threads} threads, {kind} {variant!r}: {seconds and round(seconds, 3)} s")
+        problem = make_problem(model, n_updates=TRIAL_UPDATES[model])
+        scale = make_problem(model).n_updates / problem.n_updates
+        for kind in KINDS:
+            for variant in variants[kind][model] if len(variants[kind][model]) > 1 else ():
+                try:
+                    with Worker(peers, kind, variant, 2, problem, limit=TRIAL_LIMIT) as worker:
+                        runs = [worker.ask("epoch", TRIAL_LIMIT)["seconds"] for _ in range(3)]
+                    seconds = min(runs) * scale
+                except TimeLimit:
+                    seconds = None
+                trials.setdefault(model, {}).setdefault(kind, {})[variant] = seconds
+                say(f"trial {model}, {kind} {variant!r}: {seconds and round(seconds, 3)} s")
     return trials
 
 
-def best_variant(results, model, n_threads, kind):
+def best_variant(results, model, kind):
     """The fastest way in the trials; the first one where none ended in time, or there was only one."""
-    trials = results["trials"][model][str(n_threads)].get(kind, {"": 0.0})
+    trials = results["trials"][model].get(kind, {"": 0.0})
     ended = {variant: seconds for variant, seconds in trials.items() if seconds is not None}
     return min(ended, key=ended.get) if ended else next(iter(trials))
 
@@ -226,7 +224,7 @@ def measure_starts(peers, results):
             for kind in KINDS:
                 if kind == "jax scan":  # has no first update of its own
                     continue
-                variant = best_variant(results, model, 2, kind)
+                variant = best_variant(results, model, kind)
                 shutil.rmtree(fresh, ignore_errors=True)
                 for cache in ("cold", "warm") if kind in COMPILING else ("warm",):
                     with Worker(peers, kind, variant, 2, make_problem(model), fresh) as worker:
@@ -244,7 +242,7 @@ def _rounds(model, seconds, best_peer):
 
 
 def _epochs(peers, results, model, n_threads):
-    variants = {kind: best_variant(results, model, n_threads, kind) for kind in KINDS}
+    variants = {kind: best_variant(results, model, kind) for kind in KINDS}
     measured = {kind: {"variant": variants[kind], "seconds": []} for kind in KINDS}
     workers = {}
     try:
@@ -337,7 +335,7 @@ def measure_train(peers, results):
                     wrong[kind] = worker.first["validation"]
                     taken = worker.finish()
             else:
-                with Worker(peers, kind, best_variant(results, "logreg", 2, kind), 2, make_problem("logreg")) as worker:
+                with Worker(peers, kind, best_variant(results, "logreg", kind), 2, make_problem("logreg")) as worker:
                     wrong[kind] = worker.ask("train", START_LIMIT)["validation"]
                     taken = worker.finish()
             seconds.setdefault(kind, []).append(taken)
@@ -382,7 +380,7 @@ def measure_growth(peers, results):
             for kind in _fastest_of_libraries(results, model):
                 runs = []
                 try:
-                    with Worker(peers, kind, best_variant(results, model, 2, kind), 2, problem) as worker:
+                    with Worker(peers, kind, best_variant(results, model, kind), 2, problem) as worker:
                         worker.ask("epoch", TRIAL_LIMIT)
                         while len(runs) < GROWTH_RUNS and sum(runs) < GROWTH_SECONDS:
                             runs.append(worker.ask("epoch", TRIAL_LIMIT)["seconds"])
