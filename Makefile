@@ -7,9 +7,11 @@ PYTHON ?= $(shell for p in python3.11 python3.10 python3.9 python3; do \
 	$$p -c '' 2>/dev/null && echo $$p && break; done)
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/installed
+# The peers of the benchmarks, which need NumPy 2.
+PEERS := .venv-bench
 KILLS ?= 100
 
-.PHONY: setup train test fuzz soak lint format wheel clean
+.PHONY: setup train test fuzz soak bench lint format wheel clean
 
 setup: $(INSTALLED)
 
@@ -34,6 +36,16 @@ fuzz: setup
 soak: setup
 	KILLS=$(KILLS) $(VENV)/bin/python -m pytest -k killed_runs tests/test_run.py
 
+# Some forty minutes on an idle machine of two cores; writes docs/performance.md.
+bench: setup $(PEERS)/installed
+	$(VENV)/bin/python -m benchmarks.bench --peers $(PEERS)/bin/python
+
+$(PEERS)/installed: benchmarks/requirements.txt
+	@echo "Setting up $(PEERS) with $(PYTHON)"
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install --requirement $<
+	@touch $@
+
 lint: setup
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .
@@ -46,4 +58,4 @@ wheel: setup
 	$(VENV)/bin/python -m pip wheel --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) dist build .pytest_cache .ruff_cache .hypothesis

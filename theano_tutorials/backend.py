@@ -61,7 +61,7 @@ _BLAS_SYMBOLS = [
 ]
 _BLAS_PREFIX = "scipy_"
 _SCIPY_OF_SOME_OPS = ("scipy.sparse", "scipy.special", "scipy.stats")
-_BLAS_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
+_BLAS_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS")
 
 
 def check_machine(needs_compiler):
@@ -107,14 +107,16 @@ def blas_flags():
 
 
 def set_blas_threads():
-    """Run OpenBLAS on one thread, unless the environment says how many.
+    """Run OpenBLAS on one thread, unless the environment says how many; return whether it is one.
 
-    The products are small, so more threads gain little; and the same command
-    gives the same bits whatever the number of cores.
+    Threads are for the kernels, which share the work out in a way that gives
+    the same bits whatever the number of cores.
     """
-    if not any(variable in os.environ for variable in _BLAS_THREAD_VARIABLES):
+    serial = not any(variable in os.environ for variable in _BLAS_THREAD_VARIABLES)
+    if serial:
         library = ctypes.CDLL(str(blas_folder() / scipy_openblas32.get_library(fullname=True)))
         getattr(library, f"{_BLAS_PREFIX}openblas_set_num_threads")(1)
+    return serial
 
 
 def flags_of_the_user():
@@ -161,6 +163,9 @@ class _NoProperties(tuple):
         return True
 
 
+NO_PROPERTIES = _NoProperties()
+
+
 def _subclasses(cls):
     for subclass in cls.__subclasses__():
         yield subclass
@@ -180,7 +185,7 @@ def keep_compiled_modules():
     COp.c_code_cache_version = _code_version
     for op in _subclasses(Op):
         if vars(op).get("__props__") == ():
-            op.__props__ = _NoProperties()
+            op.__props__ = NO_PROPERTIES
 
 
 def fold_constants_in_python():
@@ -292,6 +297,11 @@ def _adapt_imported_theano(flags):
 def set_up():
     """Import Theano, made to work here; see the module's docstring.
 
+    Returns
+    -------
+    bool
+        Whether BLAS is PyPI's OpenBLAS, on one thread.
+
     Raises
     ------
     ImportError
@@ -303,14 +313,16 @@ def set_up():
     restore_numpy_aliases()
     use_python_scan()
     flags = {name: value for name, value in _FLAGS.items() if name.lower() not in user_flags}
+    serial_blas = False
     if "blas.ldflags" not in user_flags:
         flags["blas.ldflags"] = blas_flags()
-        set_blas_threads()
+        serial_blas = set_blas_threads()
     if "theano" in sys.modules:
         _adapt_imported_theano(flags)
     else:
         _import_theano(flags)
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"theano\.")
+    return serial_blas
 
 
-set_up()
+serial_blas = set_up()

@@ -6,4 +6,4 @@ leaves one out, ``optimizer_excluding=tutorials_kernels`` all of them, and the
 graph is then Theano's own. See docs/performance.md.
 """
 
-from theano_tutorials.kernels import minibatch  # noqa: F401
+from theano_tutorials.kernels import conv_pool, dense, minibatch, softmax  # noqa: F401

@@ -3,8 +3,12 @@
 import hashlib
 from pathlib import Path
 
+import theano
 from theano.gof.op import Op
 
+from theano_tutorials.backend import NO_PROPERTIES
+
+TAG = "tutorials_kernels"
 FOLDER = Path(__file__).parent
 
 
@@ -15,15 +19,26 @@ def _digest():
     return digest.hexdigest()
 
 
+def c_kernels_wanted():
+    """Whether there is a C++ compiler; without one Theano runs its own Ops in Python."""
+    return bool(theano.config.cxx)
+
+
+def is_float32(*variables):
+    """Whether the kernels, which know no other type, are for all of these symbolic variables."""
+    return all(variable.dtype == "float32" for variable in variables)
+
+
 class KernelOp(Op):
     """An Op whose C code calls a template of ``header``, a file of this folder.
 
-    A subclass defines ``header``, ``__props__``, ``make_node`` and ``c_code``,
+    A subclass defines ``header``, ``__props__`` if it has any, ``make_node`` and ``c_code``,
     and ``perform`` in plain NumPy: what the kernel has to equal, and what runs
     where there is no C++ compiler.
     """
 
     header = None
+    __props__ = NO_PROPERTIES
     VERSION = (_digest(),)
 
     def c_headers(self):
@@ -33,7 +48,7 @@ class KernelOp(Op):
         return [str(FOLDER)]
 
     def c_compile_args(self):
-        return ["-fopenmp", "-Wno-psabi"]
+        return ["-pthread", "-Wno-psabi"]
 
     def c_code_cache_version(self):
         return self.VERSION

@@ -1,22 +1,165 @@
 // Loops on several threads, whose results do not depend on how many there are.
+//
+// Not OpenMP: its loops end when every thread has come to the end, so that on a busy machine all wait for one that the
+// system has set aside; its waiting threads keep their cores busy; and a process that was forked hangs. Here whoever is
+// free takes the next part, and the caller takes all that nobody else has taken.
 #pragma once
 
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <climits>
+#include <cstdint>
+#include <cstdlib>
+#include <thread>
 
 namespace kernels {
 
-// OpenMP's threads do not survive a fork: a child that used them would wait for ever.
-inline bool in_the_process_of_the_pool() {
-    static const pid_t owner = getpid();
-    return getpid() == owner;
+// OMP_NUM_THREADS, or else the processors that this process may use.
+inline int number_of_threads() {
+    const char* wanted = std::getenv("OMP_NUM_THREADS");
+    const int n = wanted ? std::atoi(wanted) : 0;
+    cpu_set_t processors;
+    if (n < 1 && sched_getaffinity(0, sizeof processors, &processors) == 0) return CPU_COUNT(&processors);
+    return n < 1 ? 1 : n;
 }
 
-// body(i) for every i below n. Where it pays, neighbours share a thread, the same one in every call, so that
-// what it wrote into its cache is still there. body must not throw, and no two may write to the same place.
+inline void pause_a_moment() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+// About what passes between two loops of a minibatch: shorter than that it does not pay to fall asleep.
+constexpr std::chrono::microseconds AWAKE{100};
+constexpr std::chrono::microseconds HELD_UP{500};
+constexpr std::chrono::milliseconds SERIAL{100};
+
+class __attribute__((visibility("default"))) Pool {
+    using Clock = std::chrono::steady_clock;
+
+   public:
+    static constexpr int MAX_THREADS = 64;
+
+    // One in the process, even though Theano compiles a module for each Op: what is visible is unique to GNU's loader.
+    // Never deleted, since its threads end with the process.
+    static Pool& of_the_process() {
+        static Pool* pool = new Pool(number_of_threads());
+        return *pool;
+    }
+
+    explicit Pool(int n_threads) : n_threads(n_threads < MAX_THREADS ? n_threads : MAX_THREADS) {
+        // Signals are for the threads that know of them.
+        sigset_t all, before;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        for (int thread = 1; thread < this->n_threads; ++thread) std::thread(&Pool::work, this, thread).detach();
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    }
+
+    // body(i) for every i below n. Serial within another loop, and for a while after other processes held a thread up.
+    template <class Body>
+    void run(long n, const Body& body) {
+        const auto begin = Clock::now();
+        if (n_threads == 1 || begin < serial_until.load() || busy.exchange(true, std::memory_order_acquire)) {
+            for (long i = 0; i < n; ++i) body(i);
+            return;
+        }
+        call = [](const void* body, long i) { (*(const Body*)body)(i); };
+        argument = &body;
+        size = n;
+        finished.store(0, std::memory_order_relaxed);
+        const uint32_t loop = generation.load(std::memory_order_relaxed) + 1;
+        for (int thread = 0; thread < n_threads; ++thread)
+            ranges[thread].ticket.store(uint64_t(loop) << 32 | (end(thread) - end(thread - 1)), std::memory_order_release);
+        generation.store(loop);
+        if (n_sleeping.load() > 0) wake(generation);
+        take_parts(0, loop);
+        const auto own = Clock::now() - begin;
+        wait_while([&] { return finished.load() < size; }, finished, caller_sleeps);
+        // Others take about as long as the caller did, unless they have no processor: then a tenth of the time may be
+        // lost to finding out whether this is still so.
+        const Clock::duration lost = Clock::now() - begin - 2 * own;
+        if (lost > HELD_UP) serial_until.store(Clock::now() + std::min<Clock::duration>(10 * lost, SERIAL));
+        busy.store(false, std::memory_order_release);
+    }
+
+   private:
+    // The number of the loop, and how many parts of the thread's range nobody has taken. A thread that comes late finds
+    // the number of another loop, and touches nothing.
+    struct Range {
+        std::atomic<uint64_t> ticket{0};
+        char apart[56];  // each in a cache line of its own
+    };
+
+    static void wake(std::atomic<uint32_t>& word) {
+        syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+    }
+
+    // Waits awake at first, then asleep until somebody who changes the word and sees n_sleeping wakes it. Not with
+    // sched_yield, which gives away milliseconds on a busy machine.
+    template <class Condition>
+    static void wait_while(Condition goes_on, std::atomic<uint32_t>& word, std::atomic<int>& n_sleeping) {
+        const auto deadline = Clock::now() + AWAKE;
+        while (goes_on() && Clock::now() < deadline) pause_a_moment();
+        n_sleeping.fetch_add(1);
+        for (uint32_t seen = word.load(); goes_on(); seen = word.load())
+            syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0);
+        n_sleeping.fetch_sub(1);
+    }
+
+    long end(int thread) const { return size * (thread + 1) / n_threads; }
+
+    // Each thread begins with its own range: the same part of the data in every loop, which its cache still holds.
+    void take_parts(int thread, uint32_t loop) {
+        for (int i = 0; i < n_threads; ++i) {
+            const int owner = (thread + i) % n_threads;
+            std::atomic<uint64_t>& ticket = ranges[owner].ticket;
+            uint64_t seen = ticket.load(std::memory_order_acquire);
+            while (seen >> 32 == loop && uint32_t(seen) > 0) {
+                if (!ticket.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel)) continue;
+                const uint32_t n_parts = size;
+                call(argument, end(owner) - uint32_t(seen));
+                if (finished.fetch_add(1) + 1 == n_parts && caller_sleeps.load() > 0) wake(finished);
+                seen = ticket.load(std::memory_order_acquire);
+            }
+        }
+    }
+
+    void work(int thread) {
+        for (uint32_t seen = 0;;) {
+            wait_while([&] { return generation.load() == seen; }, generation, n_sleeping);
+            seen = generation.load();
+            take_parts(thread, seen);
+        }
+    }
+
+    const int n_threads;
+    std::atomic<bool> busy{false};
+    std::atomic<Clock::time_point> serial_until{Clock::time_point{}};
+    void (*call)(const void*, long) = nullptr;
+    const void* argument = nullptr;
+    long size = 0;
+    std::atomic<uint32_t> finished{0};    // parts of this loop; the caller waits on it
+    std::atomic<uint32_t> generation{0};  // loops so far; the other threads wait on it
+    std::atomic<int> n_sleeping{0}, caller_sleeps{0};
+    Range ranges[MAX_THREADS];
+};
+
+// body(i) for every i below n, on several threads where it pays. body must not throw, and no two parts may write to the
+// same place.
 template <class Body>
 void for_each(long n, bool pays, const Body& body) {
-#pragma omp parallel for schedule(static) if (pays && in_the_process_of_the_pool())
-    for (long i = 0; i < n; ++i) body(i);
+    if (pays)
+        Pool::of_the_process().run(n, body);
+    else
+        for (long i = 0; i < n; ++i) body(i);
 }
 
 }  // namespace kernels

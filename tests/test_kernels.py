@@ -1,0 +1,349 @@
+"""The kernels of fully connected layers: in C++ against plain loops, in Theano against Theano's own Ops."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import theano
+import theano.tensor as T
+from hypothesis import given
+from hypothesis import strategies as st
+
+from theano_tutorials.kernels.dense import ColumnSums, SumOf, ThreadedDot, ThreadedGemm, VectorTanh
+from theano_tutorials.kernels.op import FOLDER, TAG
+from theano_tutorials.kernels.softmax import SoftmaxNLL
+
+PLAIN = theano.compile.get_default_mode().excluding(TAG)
+NATIVE = Path(__file__).parent / "native"
+
+
+def ops(function):
+    return [type(node.op).__name__ for node in function.maker.fgraph.toposort()]
+
+
+def numbers(*shape, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype("float32")
+
+
+@st.composite
+def matrices(draw, n_rows, n_columns):
+    """Matrices of that shape with all kinds of strides."""
+    layout = draw(st.sampled_from(["C", "F", "gap", "reversed", "every other"]))
+    matrix = numbers(n_rows, n_columns, seed=draw(st.integers(0, 2**32 - 1)))
+    if layout == "F":
+        return np.asfortranarray(matrix)
+    if layout == "gap":
+        return np.pad(matrix, ((0, 2), (1, 3)))[:n_rows, 1 : n_columns + 1]
+    if layout == "reversed":
+        return matrix[::-1, ::-1]
+    if layout == "every other":
+        return np.repeat(matrix, 2, axis=1)[:, ::2]
+    return matrix
+
+
+@pytest.fixture(scope="module")
+def product():
+    x, y = T.matrices("x", "y")
+    function = theano.function([x, y], T.dot(x, y))
+    assert ops(function) == ["ThreadedDot"]
+    return function
+
+
+@pytest.fixture(scope="module")
+def update():
+    z, x, y = T.matrices("z", "x", "y")
+    function = theano.function([theano.In(z, borrow=True, mutable=True), x, y], 0.75 * z - 0.13 * T.dot(x, y))
+    assert ops(function) == ["ThreadedGemm"]
+    return function
+
+
+def within_rounding(found, exact, scale, n_roundings):
+    # Half a unit in the last place of the greatest intermediate value for each rounding, at worst.
+    return np.all(np.abs(found - exact) <= n_roundings * 2.0**-24 * scale)
+
+
+sizes = st.one_of(st.integers(0, 40), st.sampled_from([128, 150, 257]))
+
+
+@given(st.data(), sizes, sizes, sizes)
+def test_products_are_those_of_numpy_whatever_the_strides(product, update, data, m, n, k):
+    x, y, z = (data.draw(matrices(*shape)) for shape in [(m, k), (k, n), (m, n)])
+    exact, scale = x.astype("float64") @ y, np.abs(x).astype("float64") @ np.abs(y)
+    assert within_rounding(product(x, y), exact, scale, k + 1)
+    updated = 0.75 * z.astype("float64") - 0.13 * exact
+    assert within_rounding(update(z.copy(order="K"), x, y), updated, np.abs(z) + scale, k + 4)
+
+
+@pytest.mark.parametrize(("m", "n", "k"), [(600, 10, 784), (784, 10, 600), (20, 500, 784), (3, 20, 40000)])
+def test_products_of_the_tutorials_sizes(product, update, m, n, k):
+    x, y, z = numbers(m, k), numbers(k, n, seed=1), numbers(m, n, seed=2)
+    exact, scale = x.astype("float64") @ y, np.abs(x).astype("float64") @ np.abs(y)
+    for a, b in [(x, y), (np.asfortranarray(x), y), (x, np.asfortranarray(y))]:
+        assert within_rounding(product(a, b), exact, scale, k + 1)
+        assert within_rounding(update(z.copy(), a, b), 0.75 * z - 0.13 * exact, np.abs(z) + scale, k + 4)
+    assert within_rounding(product(y.T, x.T), exact.T, scale.T, k + 1)
+
+
+def test_an_update_is_made_in_place():
+    weights = theano.shared(numbers(50, 20))
+    x, y = T.matrices("x", "y")
+    function = theano.function([x, y], [], updates=[(weights, weights - 0.1 * T.dot(x, y))])
+    before = weights.get_value(borrow=True, return_internal_type=True)
+    expected = before - 0.1 * numbers(50, 7) @ numbers(7, 20)
+    function(numbers(50, 7), numbers(7, 20))
+    assert ops(function) == ["ThreadedGemm"]
+    assert weights.get_value(borrow=True, return_internal_type=True) is before
+    np.testing.assert_allclose(before, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_shapes_that_do_not_fit_are_named(product, update):
+    with pytest.raises(ValueError, match=r"\(2, 3\) times \(4, 5\), into \(2, 5\)"):
+        product(numbers(2, 3), numbers(4, 5))
+    with pytest.raises(ValueError, match=r"\(2, 3\) times \(3, 5\), into \(1, 5\)"):
+        update(numbers(1, 5), numbers(2, 3), numbers(3, 5))
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("expression", "exact"),
+    [
+        (lambda x: T.sqr(x).sum(), lambda x: (x**2).sum()),
+        (lambda x: (x**2).sum(), lambda x: (x**2).sum()),
+        (lambda x: abs(x).sum(), lambda x: np.abs(x).sum()),
+    ],
+)
+def test_sums_are_those_of_numpy(ndim, expression, exact):
+    x = T.TensorType("float32", [False] * ndim)("x")
+    function = theano.function([x], expression(x))
+    assert ops(function) == ["SumOf"]
+    for size in [0, 1, 3, 17]:
+        values = numbers(*[size] * ndim)
+        for layout in (values, values[::-1], np.asfortranarray(values)):
+            # A lane adds at most 128 numbers in single precision, the rest is in double.
+            np.testing.assert_allclose(function(layout), exact(values.astype("float64")), rtol=129 * 2.0**-24)
+
+
+def test_sums_over_an_axis_and_in_double_precision_are_left_to_theano():
+    x, d = T.matrix("x"), T.dmatrix("d")
+    functions = [theano.function([x], T.sqr(x).sum(axis=1)), theano.function([d], T.sqr(d).sum())]
+    assert not any("SumOf" in ops(function) for function in functions)
+
+
+@given(st.data(), st.integers(0, 200), st.integers(0, 40))
+def test_sums_of_columns_are_those_of_numpy(column_sums, data, n_rows, n_columns):
+    x = data.draw(matrices(n_rows, n_columns))
+    exact, scale = x.sum(axis=0, dtype="float64"), np.abs(x).sum(axis=0, dtype="float64")
+    assert within_rounding(column_sums(x), exact, scale, 32 + n_rows / 32)
+
+
+@pytest.fixture(scope="module")
+def column_sums():
+    x = T.matrix("x")
+    function = theano.function([x], x.sum(axis=0))
+    assert ops(function) == ["ColumnSums"]
+    return function
+
+
+def test_the_gradient_of_a_sum_of_squares_is_still_that_of_the_squares():
+    x = T.matrix("x")
+    function = theano.function([x], [T.sqr(x).sum(), T.grad(T.sqr(x).sum(), x)])
+    assert "SumOf" in ops(function)
+    np.testing.assert_array_equal(function(numbers(3, 4))[1], 2 * numbers(3, 4))
+
+
+@given(st.lists(st.floats(width=32), max_size=40))
+def test_tanh_is_within_3_ulp_and_nan_stays_nan(tanh, values):
+    x = np.array(values, dtype="float32")
+    exact = np.tanh(x.astype("float64"))
+    np.testing.assert_array_max_ulp(tanh(x), exact.astype("float32"), maxulp=4)
+    np.testing.assert_array_equal(np.isnan(tanh(x)), np.isnan(x))
+
+
+@pytest.fixture(scope="module")
+def tanh():
+    x = T.vector("x")
+    function = theano.function([x], T.tanh(x))
+    assert ops(function) == ["VectorTanh"]
+    return function
+
+
+def test_tanh_of_any_shape_and_its_gradient():
+    x = T.tensor3("x")
+    function = theano.function([x], [T.tanh(x), T.grad(T.tanh(x).sum(), x)])
+    assert "VectorTanh" in ops(function)
+    for values in [numbers(3, 50, 70), numbers(3, 5, 7)[::2, ::-1], numbers(0, 5, 7)]:
+        value, gradient = function(values)
+        np.testing.assert_allclose(value, np.tanh(values), rtol=5e-7)
+        np.testing.assert_allclose(gradient, 1 - np.tanh(values.astype("float64")) ** 2, rtol=2e-6)
+
+
+@pytest.fixture(scope="module")
+def likelihoods():
+    """The three outputs by this package and by Theano alone."""
+    x, b, y = T.matrix("x"), T.vector("b"), T.ivector("y")
+    outputs = T.nnet.crossentropy_softmax_argmax_1hot_with_bias(x, b, y)
+    function = theano.function([x, b, y], outputs)
+    assert ops(function) == ["SoftmaxNLL"]
+    return function, theano.function([x, b, y], outputs, mode=PLAIN)
+
+
+@given(st.data(), st.integers(1, 70), st.integers(1, 40), st.sampled_from([1, 30, 1000]))
+def test_softmax_is_that_of_theano(likelihoods, data, n, n_classes, scale):
+    scores = data.draw(matrices(n, n_classes)) * np.float32(scale)
+    biases, labels = numbers(n_classes), np.arange(n, dtype="int32") % n_classes
+    found, plain = (function(scores, biases, labels) for function in likelihoods)
+    # exp(s) of a score s that was rounded at s = 1000 is uncertain by 1000 * 2^-24.
+    np.testing.assert_allclose(found[0], plain[0], rtol=1e-6, atol=2e-6 + scale * 2.0**-23)
+    np.testing.assert_allclose(found[1], plain[1], rtol=2e-6 + scale * 2.0**-23, atol=1e-30)
+    np.testing.assert_array_equal(found[2], plain[2])
+
+
+def test_softmax_says_which_labels_it_takes(likelihoods):
+    for label in (-1, 3):
+        with pytest.raises(ValueError, match="a label is not a class: expected 0 to 2"):
+            likelihoods[0](numbers(2, 3), numbers(3), np.array([0, label], dtype="int32"))
+    with pytest.raises(ValueError, match=r"scores \(2, 3\), biases \(4,\), labels \(2,\)"):
+        likelihoods[0](numbers(2, 3), numbers(4), np.zeros(2, dtype="int32"))
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs"),
+    [
+        (ThreadedDot(), [numbers(3, 4), numbers(4, 5)]),
+        (ThreadedGemm(), [numbers(3, 5), np.float32(2), numbers(3, 4), numbers(4, 5), np.float32(0.5)]),
+        (SumOf("Square"), [numbers(3, 4)]),
+        (SumOf("Magnitude"), [numbers(3, 4)]),
+        (ColumnSums(), [numbers(3, 4)]),
+        (VectorTanh(), [numbers(3, 4)]),
+        (SoftmaxNLL(), [numbers(4, 3), numbers(3), np.array([0, 2, 1, 1], dtype="int32")]),
+    ],
+)
+def test_each_op_computes_in_c_what_it_computes_in_python(op, inputs):
+    symbols = [T.as_tensor_variable(value).type() for value in inputs]
+    outputs = op(*symbols, return_list=True)
+    compiled, python = (
+        theano.function(symbols, outputs, mode=theano.Mode(linker, optimizer=None), accept_inplace=True)
+        for linker in ("c", "py")
+    )
+    for ours, plain in zip(compiled(*map(np.copy, inputs)), python(*map(np.copy, inputs))):
+        np.testing.assert_allclose(ours, plain, rtol=1e-6)
+        assert ours.dtype == plain.dtype
+    assert [tuple(s) for s in op.infer_shape(None, [v.shape for v in inputs])] == [v.shape for v in python(*inputs)]
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "op"),
+    [
+        ("tutorials_threaded_products", "ThreadedDot"),
+        ("tutorials_vector_tanh", "VectorTanh"),
+        ("tutorials_sum_of_squares", "SumOf"),
+        ("tutorials_column_sums", "ColumnSums"),
+        ("tutorials_vector_softmax", "SoftmaxNLL"),
+    ],
+)
+def test_each_rewrite_is_left_out_by_its_name_and_by_the_tag(rewrite, op):
+    x, b, y = T.matrix("x"), T.vector("b"), T.ivector("y")
+    outputs = [*T.nnet.crossentropy_softmax_argmax_1hot_with_bias(T.dot(T.tanh(x), x), b, y), T.sqr(x).sum()]
+    mode = theano.compile.get_default_mode()
+    assert op in ops(theano.function([x, b, y], outputs))
+    for name in (rewrite, TAG):
+        assert op not in ops(theano.function([x, b, y], outputs, mode=mode.excluding(name)))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-O3", "-march=native"],
+        ["-O3", "-march=native", "-mno-avx"],
+        ["-O1", "-g", "-march=native", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+        ["-O1", "-g", "-march=native", "-fsanitize=thread"],
+    ],
+    ids=["fast", "portable", "address", "thread"],
+)
+def test_kernels_against_plain_loops(tmp_path, options):
+    program = tmp_path / "dense"
+    warnings = ["-Wall", "-Wextra", "-Werror", "-Wno-psabi"]
+    source = [f"-I{FOLDER}", str(NATIVE / "dense.cpp"), "-pthread", "-o", str(program)]
+    subprocess.run(["g++", "-std=c++14", *options, *warnings, *source], check=True)
+    bits = set()
+    for n_threads in ("1", "2", "5"):
+        environment = {**os.environ, "OMP_NUM_THREADS": n_threads}
+        finished = subprocess.run(
+            [program, "100003"], env=environment, capture_output=True, text=True, check=False, timeout=300
+        )
+        assert (finished.returncode, finished.stderr) == (0, "")
+        bits.add(finished.stdout)
+    assert len(bits) == 1
+
+
+def run_python(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    ).stdout
+
+
+_TRAINING = """
+from theano_tutorials import MLP, sgd_updates
+import hashlib, numpy as np, theano, theano.tensor as T
+x, y = T.matrix("x"), T.ivector("y")
+model = MLP(np.random.RandomState(1), x, 784, 300, 10)
+cost = model.negative_log_likelihood(y) + 0.001 * model.L2_sqr + 0.001 * model.L1
+train = theano.function([x, y], cost, updates=sgd_updates(cost, model.params, 0.1))
+images = np.random.RandomState(2).uniform(size=(600, 784)).astype("float32")
+labels = np.arange(600, dtype="int32") % 10
+"""
+
+
+def test_the_number_of_threads_does_not_change_the_bits():
+    code = _TRAINING + (
+        "costs = [float(train(images, labels)) for _ in range(5)]\n"
+        "print(costs, hashlib.sha256(b''.join(p.get_value().tobytes() for p in model.params)).hexdigest())"
+    )
+    assert len({run_python(code, OMP_NUM_THREADS=n) for n in "123"}) == 1
+
+
+def test_a_forked_process_goes_on():
+    code = _TRAINING + (
+        "import os\n"
+        "train(images, labels)\n"
+        "before = [p.get_value() for p in model.params]\n"
+        "def after():\n"
+        "    for p, value in zip(model.params, before): p.set_value(value)\n"
+        "    return [float(train(images, labels)) for _ in range(3)]\n"
+        "reader, writer = os.pipe()\n"
+        "if os.fork() == 0:\n"
+        "    os.write(writer, repr(after()).encode())\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+        "assert os.read(reader, 1000).decode() == repr(after())\n"
+        "print('the same')"
+    )
+    assert run_python(code, OMP_NUM_THREADS="3") == "the same\n"
+
+
+def test_without_a_compiler_theano_keeps_its_own_ops():
+    code = (
+        "import theano_tutorials, theano, theano.tensor as T\n"
+        "x = T.matrix()\n"
+        "print([str(n.op) for n in theano.function([x], T.tanh(x)).maker.fgraph.toposort()])"
+    )
+    flags = os.environ.get("THEANO_FLAGS", "")
+    assert run_python(code, THEANO_FLAGS=f"{flags},cxx=") == "['Elemwise{tanh,no_inplace}']\n"
+
+
+def test_products_are_left_to_a_blas_with_threads_of_its_own():
+    code = (
+        "import theano_tutorials, theano, theano.tensor as T\n"
+        "x = T.matrix()\n"
+        "print([str(n.op) for n in theano.function([x], T.dot(x, x)).maker.fgraph.toposort()])"
+    )
+    assert run_python(code, OPENBLAS_NUM_THREADS="2") == "['Dot22']\n"
+    assert run_python(code) == "['ThreadedDot']\n"

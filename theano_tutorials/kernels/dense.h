@@ -1,0 +1,359 @@
+// Matrix products on several threads, and sums over a matrix that is not copied first.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <new>
+
+#include "threads.h"
+#include "vectors.h"
+
+extern "C" void sgemm_(const char* trans_a, const char* trans_b, const int* m, const int* n, const int* k,
+                       const float* alpha, const float* a, const int* lda, const float* b, const int* ldb,
+                       const float* beta, float* c, const int* ldc);
+
+namespace kernels {
+
+// A matrix that BLAS can read: neighbours within a row, or within a column, are neighbours in memory.
+struct Matrix {
+    float* data;
+    long rows, columns;
+    long row_stride, column_stride;  // in floats; one of them is 1
+
+    Matrix transposed() const { return {data, columns, rows, column_stride, row_stride}; }
+    Matrix row_range(long from, long to) const {
+        return {data + from * row_stride, to - from, columns, row_stride, column_stride};
+    }
+    Matrix column_range(long from, long to) const {
+        return {data + from * column_stride, rows, to - from, row_stride, column_stride};
+    }
+};
+
+// C = alpha A B + beta C on one thread; the rows of C must be contiguous. BLAS counts by columns, so it gets the
+// transposes: C' = alpha B' A' + beta C'.
+inline void gemm_part(float alpha, const Matrix& a, const Matrix& b, float beta, const Matrix& c) {
+    const int m = c.columns, n = c.rows, k = a.columns;
+    const bool rows_of_a = a.column_stride == 1, rows_of_b = b.column_stride == 1;
+    const int lda = rows_of_a ? a.row_stride : a.column_stride;
+    const int ldb = rows_of_b ? b.row_stride : b.column_stride;
+    const int ldc = c.row_stride;
+    sgemm_(rows_of_b ? "N" : "T", rows_of_a ? "N" : "T", &m, &n, &k, &alpha, b.data, &ldb, a.data, &lda, &beta,
+           c.data, &ldc);
+}
+
+constexpr long TILE = 16;                // columns or rows that a part has at least
+constexpr long TILE_OF_BLAS = 64;        // which copies the other matrix for each part
+constexpr long MAX_PARTS = 16;           // enough for 16 cores
+constexpr double FLOPS_OF_A_PART = 2e6;  // about 20 microseconds: ten times what a thread needs to begin
+
+// How many parts depends on the sizes alone, so that the result does not depend on the number of threads.
+inline long number_of_parts(long n_tiles, double flops) {
+    long n_parts = 1;
+    while (n_parts < MAX_PARTS && 2 * n_parts <= n_tiles && flops >= 2 * n_parts * FLOPS_OF_A_PART) n_parts *= 2;
+    return n_parts;
+}
+
+// part(from, to) for ranges that make up 0 to size; the last tile may be a smaller one.
+template <class Part>
+void for_each_range(long size, long tile, double flops, const Part& part) {
+    const long n_tiles = (size + tile - 1) / tile, n_parts = number_of_parts(n_tiles, flops);
+    for_each(n_parts, n_parts > 1, [&](long i) {
+        part(std::min(i * n_tiles / n_parts * tile, size), std::min((i + 1) * n_tiles / n_parts * tile, size), i);
+    });
+}
+
+// A few classes: BLAS is at its worst where a matrix has 10 columns. Tiles of 5 columns are held in registers.
+constexpr long NARROW = 4 * 5;
+constexpr long GROUP = 5;
+
+inline long rounded_up(long n, long multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+constexpr long ROWS = 16;       // of A at once: their sums and a block of w stay in the nearest cache
+constexpr long K_BLOCK = 400;
+
+// Adds to sums the products, vector by vector, of N_ROWS rows of x with GROUP rows of w. Fetches one of the rows that
+// come ROWS later, since the processor does not guess beyond the end of a row.
+template <long N_ROWS>
+void dots(const float* x, long x_stride, const float* w, long w_stride, long k, long fetched_row, v8* sums,
+          long sums_stride) {
+    v8 total[N_ROWS][GROUP];
+    for (long row = 0; row < N_ROWS; ++row)
+        for (long j = 0; j < GROUP; ++j) total[row][j] = sums[row * sums_stride + j];
+    const float* fetched = x + (fetched_row + ROWS) * x_stride;
+    const long whole = k / LANES * LANES;
+    for (long i = 0; i < whole; i += LANES) {
+        __builtin_prefetch(fetched + i, 0, 2);  // into the second cache
+        v8 xs[N_ROWS];
+        for (long row = 0; row < N_ROWS; ++row) xs[row] = load(x + row * x_stride + i);
+        for (long j = 0; j < GROUP; ++j) {
+            const v8 ws = in_register(load(w + j * w_stride + i));
+            for (long row = 0; row < N_ROWS; ++row) total[row][j] += xs[row] * ws;
+        }
+    }
+    if (whole < k)
+        for (long row = 0; row < N_ROWS; ++row) {
+            const v8 xs = load_part(x + row * x_stride + whole, k - whole);
+            for (long j = 0; j < GROUP; ++j) total[row][j] += xs * load(w + j * w_stride + whole);
+        }
+    for (long row = 0; row < N_ROWS; ++row)
+        for (long j = 0; j < GROUP; ++j) sums[row * sums_stride + j] = total[row][j];
+}
+
+// C = alpha A B + beta C, for few columns of B and contiguous rows of A. False if there is no memory for it.
+inline bool narrow_gemm(float alpha, const Matrix& a, const Matrix& b, float beta, const Matrix& c) {
+    const long k = a.columns, n = c.columns;
+    const long k_padded = rounded_up(k + 1, LANES), n_padded = rounded_up(n, GROUP);
+    std::unique_ptr<float[]> transposed(new (std::nothrow) float[n_padded * k_padded]());
+    if (!transposed) return false;
+    float* const w = transposed.get();
+    for (long i = 0; i < k; ++i)
+        for (long j = 0; j < n; ++j) w[j * k_padded + i] = b.data[i * b.row_stride + j * b.column_stride];
+    for_each_range(c.rows, TILE, 2.0 * c.rows * n * k, [&](long from, long to, long) {
+        for (long first = from; first < to; first += ROWS) {
+            const long n_rows = std::min(ROWS, to - first);
+            v8 sums[ROWS][NARROW] = {};
+            for (long i = 0; i < k; i += K_BLOCK)
+                for (long row = 0; row < n_rows; row += 2)
+                    for (long j = 0; j < n; j += GROUP) {
+                        const float* x = a.data + (first + row) * a.row_stride + i;
+                        const float* ws = w + j * k_padded + i;
+                        const long length = std::min(K_BLOCK, k - i);
+                        if (row + 1 < n_rows)
+                            dots<2>(x, a.row_stride, ws, k_padded, length, j / GROUP % 2, &sums[row][j], NARROW);
+                        else
+                            dots<1>(x, a.row_stride, ws, k_padded, length, 0, &sums[row][j], NARROW);
+                    }
+            for (long row = 0; row < n_rows; ++row)
+                for (long j = 0; j < n; ++j) {
+                    float& element = c.data[(first + row) * c.row_stride + j];
+                    const float product = alpha * sum(sums[row][j]);
+                    element = beta == 0 ? product : product + beta * element;
+                }
+        }
+    });
+    return true;
+}
+
+// Products of N_VECTORS vectors from each row of x with GROUP columns of d, added over the rows, to rows of sums.
+// Fetches what lies so far behind each vector.
+template <long N_VECTORS>
+void outer_products(const float* x, long x_stride, const float* d, long d_stride, long n_rows, long ahead, float* sums,
+                    long sums_stride) {
+    v8 total[GROUP][N_VECTORS] = {};
+    for (long row = 0; row < n_rows; ++row) {
+        v8 xs[N_VECTORS];
+        for (long i = 0; i < N_VECTORS; ++i) xs[i] = load(x + row * x_stride + i * LANES);
+        __builtin_prefetch(x + row * x_stride + ahead, 0, 2);
+        for (long j = 0; j < GROUP; ++j) {
+            const v8 ds = in_register(broadcast(d[row * d_stride + j]));
+            for (long i = 0; i < N_VECTORS; ++i) total[j][i] += xs[i] * ds;
+        }
+    }
+    for (long j = 0; j < GROUP; ++j)
+        for (long i = 0; i < N_VECTORS; ++i) store(sums + j * sums_stride + i * LANES, total[j][i]);
+}
+
+// C = alpha A B + beta C, for few columns of B and contiguous columns of A: the gradient of the weights, A' being the
+// inputs, a row an example. Each part adds up some of the examples. False if there is no memory for it.
+inline bool narrow_gemm_of_transposed(float alpha, const Matrix& a, const Matrix& b, float beta, const Matrix& c) {
+    const long n_examples = a.columns, k = a.rows, n = c.columns;
+    const long k_whole = k / LANES * LANES, k_padded = rounded_up(k, LANES), n_padded = rounded_up(n, GROUP);
+    const double flops = 2.0 * n_examples * n * k;
+    // It lies behind this one, and memory has nothing else to do meanwhile.
+    const long next_minibatch = n_examples * a.column_stride;
+    const long n_parts = number_of_parts((n_examples + TILE - 1) / TILE, flops), size = n_padded * k_padded;
+    std::unique_ptr<float[]> memory(new (std::nothrow) float[n_parts * size + n_examples * n_padded]());
+    if (!memory) return false;
+    float* const sums = memory.get();
+    float* const d = sums + n_parts * size;
+    for (long row = 0; row < n_examples; ++row)
+        for (long j = 0; j < n; ++j) d[row * n_padded + j] = alpha * b.data[row * b.row_stride + j * b.column_stride];
+    for_each_range(n_examples, TILE, flops, [&](long from, long to, long part) {
+        const float *x = a.data + from * a.column_stride, *ds = d + from * n_padded;
+        float* const to_sums = sums + part * size;
+        long i = 0;
+        for (; i + 2 * LANES <= k; i += 2 * LANES)
+            for (long j = 0; j < n; j += GROUP)
+                outer_products<2>(x + i, a.column_stride, ds + j, n_padded, to - from, j == 0 ? next_minibatch : 0,
+                                  to_sums + j * k_padded + i, k_padded);
+        for (; i < k_whole; i += LANES)
+            for (long j = 0; j < n; j += GROUP)
+                outer_products<1>(x + i, a.column_stride, ds + j, n_padded, to - from, 0, to_sums + j * k_padded + i,
+                                  k_padded);
+        for (; i < k; ++i)
+            for (long j = 0; j < n; ++j) {
+                float total = 0;
+                for (long row = 0; row < to - from; ++row) total += x[row * a.column_stride + i] * ds[row * n_padded + j];
+                to_sums[j * k_padded + i] = total;
+            }
+    });
+    for (long j = 0; j < n; ++j)
+        for (long i = 0; i < k; i += LANES) {
+            v8 total = load(sums + j * k_padded + i);
+            for (long part = 1; part < n_parts; ++part) total += load(sums + part * size + j * k_padded + i);
+            for (long lane = 0; lane < std::min(LANES, k - i); ++lane) {
+                float& element = c.data[(i + lane) * c.row_stride + j];
+                element = beta == 0 ? total[lane] : total[lane] + beta * element;
+            }
+        }
+    return true;
+}
+
+// A few examples: copying the weights into the order that BLAS likes costs as much as it brings. C is computed in tiles
+// of rows and two vectors, with B as it lies in memory.
+constexpr long FEW = 64;
+constexpr long TILE_ROWS = 5;
+constexpr long DEPTH = 384;  // of a block of B, which stays in the nearest cache while the rows of C pass
+
+template <long N_ROWS>
+void unpacked_tile(float alpha, const float* a, long row_stride, long column_stride, const float* b, long b_stride, long k,
+                   float beta, float* c, long c_stride) {
+    v8 sums[N_ROWS][2] = {};
+    for (long row = 0; row < N_ROWS; ++row) {  // for the next tile
+        __builtin_prefetch(c + (N_ROWS + row) * c_stride);
+        __builtin_prefetch(c + (N_ROWS + row) * c_stride + TILE - 1);
+    }
+    for (long i = 0; i < k; ++i) {
+        const v8 left = in_register(load(b + i * b_stride)), right = in_register(load(b + i * b_stride + LANES));
+        for (long row = 0; row < N_ROWS; ++row) {
+            const v8 as = in_register(broadcast(a[row * row_stride + i * column_stride]));
+            sums[row][0] += as * left;
+            sums[row][1] += as * right;
+        }
+    }
+    for (long row = 0; row < N_ROWS; ++row)
+        for (long j = 0; j < 2; ++j) {
+            float* const to = c + row * c_stride + j * LANES;
+            store(to, beta == 0 ? alpha * sums[row][j] : alpha * sums[row][j] + beta * load(to));
+        }
+}
+
+// C = alpha A B + beta C for TILE columns.
+inline void unpacked_columns(float alpha, const Matrix& a, const float* b, long b_stride, float beta, float* c,
+                             long c_stride) {
+    static constexpr decltype(&unpacked_tile<1>) tiles[] = {unpacked_tile<1>, unpacked_tile<2>, unpacked_tile<3>,
+                                                            unpacked_tile<4>, unpacked_tile<5>};
+    for (long i = 0; i < a.columns; i += DEPTH)
+        for (long row = 0; row < a.rows; row += TILE_ROWS)
+            tiles[std::min(TILE_ROWS, a.rows - row) - 1](
+                alpha, a.data + row * a.row_stride + i * a.column_stride, a.row_stride, a.column_stride,
+                b + i * b_stride, b_stride, std::min(DEPTH, a.columns - i), i == 0 ? beta : 1, c + row * c_stride,
+                c_stride);
+}
+
+// C = alpha A B + beta C, for contiguous rows of B, and few of them or of C. False if there is no memory for it.
+inline bool unpacked_gemm(float alpha, const Matrix& a, const Matrix& b, float beta, const Matrix& c) {
+    const long k = a.columns, m = c.rows, whole = c.columns / TILE * TILE, rest = c.columns - whole;
+    std::unique_ptr<float[]> memory(new (std::nothrow) float[(k + m) * TILE]());
+    if (!memory) return false;
+    float *const b_rest = memory.get(), *const c_rest = b_rest + k * TILE;
+    for_each_range(c.columns, TILE, 2.0 * m * c.columns * k, [&](long from, long to, long) {
+        for (long j = from; j < std::min(to, whole); j += TILE)
+            unpacked_columns(alpha, a, b.data + j, b.row_stride, beta, c.data + j, c.row_stride);
+        if (to <= whole) return;
+        for (long i = 0; i < k; ++i) std::copy_n(b.data + i * b.row_stride + whole, rest, b_rest + i * TILE);
+        unpacked_columns(alpha, a, b_rest, TILE, 0, c_rest, TILE);
+        for (long i = 0; i < m; ++i)
+            for (long j = 0; j < rest; ++j) {
+                float& element = c.data[i * c.row_stride + whole + j];
+                element = beta == 0 ? c_rest[i * TILE + j] : c_rest[i * TILE + j] + beta * element;
+            }
+    });
+    return true;
+}
+
+// C = alpha A B + beta C. For BLAS, C is cut into parts along its columns, or along its rows where it has few columns.
+inline void gemm(float alpha, const Matrix& a, const Matrix& b, float beta, const Matrix& c) {
+    if (c.column_stride != 1) return gemm(alpha, b.transposed(), a.transposed(), beta, c.transposed());
+    const double flops = 2.0 * c.rows * c.columns * a.columns;
+    if (c.columns <= NARROW && flops >= FLOPS_OF_A_PART) {
+        if (a.column_stride == 1 && narrow_gemm(alpha, a, b, beta, c)) return;
+        if (a.row_stride == 1 && narrow_gemm_of_transposed(alpha, a, b, beta, c)) return;
+    }
+    if (c.columns >= 2 * TILE && std::min(c.rows, a.columns) <= FEW && a.columns > 0 && b.column_stride == 1 &&
+        unpacked_gemm(alpha, a, b, beta, c))
+        return;
+    if (c.columns >= 2 * TILE_OF_BLAS)
+        for_each_range(c.columns, TILE_OF_BLAS, flops, [&](long from, long to, long) {
+            gemm_part(alpha, a, b.column_range(from, to), beta, c.column_range(from, to));
+        });
+    else
+        for_each_range(c.rows, TILE_OF_BLAS, flops, [&](long from, long to, long) {
+            gemm_part(alpha, a.row_range(from, to), b, beta, c.row_range(from, to));
+        });
+}
+
+struct Square {
+    v8 operator()(v8 x) const { return x * x; }
+};
+
+struct Magnitude {
+    v8 operator()(v8 x) const { return (v8)((v8i)x & INT32_MAX); }
+};
+
+constexpr long BLOCK = 4096;        // floats that are summed in single precision; blocks are added in double
+constexpr long BLOCKS_OF_A_PART = 8;
+
+template <class Function>
+double sum_of_block(const float* x, long n, Function function) {
+    v8 sums[4] = {};
+    long i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES)
+        for (long j = 0; j < 4; ++j) sums[j] += function(load(x + i + j * LANES));
+    for (; i < n; i += LANES) sums[0] += function(load_part(x + i, std::min(LANES, n - i)));
+    return sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+// Sum of function(x[i]) over n contiguous floats. part_sums has room for a double a part.
+inline long n_parts_of_sum(long n) { return (n + BLOCK * BLOCKS_OF_A_PART - 1) / (BLOCK * BLOCKS_OF_A_PART); }
+
+template <class Function>
+double sum_of(const float* x, long n, double* part_sums, Function function) {
+    const long n_parts = n_parts_of_sum(n);
+    for_each(n_parts, n_parts > 4, [=](long part) {
+        const long end = std::min(n, (part + 1) * BLOCKS_OF_A_PART * BLOCK);
+        double total = 0;
+        for (long i = part * BLOCKS_OF_A_PART * BLOCK; i < end; i += BLOCK)
+            total += sum_of_block(x + i, std::min(BLOCK, end - i), function);
+        part_sums[part] = total;
+    });
+    double total = 0;
+    for (long part = 0; part < n_parts; ++part) total += part_sums[part];
+    return total;
+}
+
+constexpr long ROWS_OF_A_BLOCK = 32;  // are added first, then the blocks
+
+// Sum over the rows of x, which are contiguous, for each column.
+inline void column_sums(const float* x, long n_rows, long n_columns, float* sums) {
+    for (long j = 0; j < n_columns; j += LANES) {
+        const long length = std::min(LANES, n_columns - j);
+        v8 total = {};
+        for (long begin = 0; begin < n_rows; begin += ROWS_OF_A_BLOCK) {
+            const long end = std::min(n_rows, begin + ROWS_OF_A_BLOCK);
+            v8 of_block = {};
+            for (long i = begin; i < end; ++i) {
+                // Beyond the columns lies the next row, which does not matter; beyond the last row, nothing.
+                const float* from = x + i * n_columns + j;
+                of_block += length == LANES || (i + 1 < n_rows && n_columns >= LANES) ? load(from) : load_part(from, length);
+            }
+            total += of_block;
+        }
+        store_part(sums + j, total, length);
+    }
+}
+
+constexpr long TANH_PART = 4096;
+
+inline void tanh(const float* x, long n, float* to) {
+    const long n_parts = (n + TANH_PART - 1) / TANH_PART;
+    for_each(n_parts, n_parts > 8, [=](long part) {
+        const long end = std::min(n, (part + 1) * TANH_PART);
+        long i = part * TANH_PART;
+        for (; i + LANES <= end; i += LANES) store(to + i, tanh(load(x + i)));
+        if (i < end) store_part(to + i, tanh(load_part(x + i, end - i)), end - i);
+    });
+}
+
+}  // namespace kernels

@@ -1,0 +1,221 @@
+"""Fully connected layers: matrix products on several threads, sums of squares, tanh.
+
+======================================  =======================================
+Rewrite                                 Ops that it inserts
+======================================  =======================================
+``tutorials_threaded_products``         :class:`ThreadedDot`, :class:`ThreadedGemm`
+``tutorials_sum_of_squares``            :class:`SumOf`
+``tutorials_column_sums``                :class:`ColumnSums`
+``tutorials_vector_tanh``               :class:`VectorTanh`
+======================================  =======================================
+
+All are for float32; anything else is left to Theano.
+"""
+
+import numpy as np
+import theano.tensor as T
+from theano import scalar
+from theano.compile import optdb
+from theano.gof import Apply, local_optimizer
+from theano.tensor import blas
+from theano.tensor.elemwise import Elemwise, Sum
+from theano.tensor.opt import in2out
+
+from theano_tutorials.backend import serial_blas
+from theano_tutorials.kernels.op import TAG, KernelOp, c_kernels_wanted, is_float32
+
+
+class _Product(KernelOp):
+    """A matrix product by BLAS, cut into parts; each thread computes some of them.
+
+    How many parts depends on the shapes alone, so the bits do not depend on the
+    number of threads.
+    """
+
+    header = "dense_op.h"
+
+    def c_libraries(self):
+        return blas.ldflags()
+
+    def c_lib_dirs(self):
+        return blas.ldflags(libs=False, libs_dir=True)
+
+    def c_compile_args(self):
+        return [*super().c_compile_args(), *blas.ldflags(libs=False, flags=True)]
+
+
+class ThreadedDot(_Product):
+    """Matrix product ``x y``, as ``theano.tensor.blas.Dot22``.
+
+    Inputs are float32 matrices, (m, k) and (k, n) with any strides; output is
+    (m, n). Raises ValueError if the shapes do not fit.
+    """
+
+    def make_node(self, x, y):
+        return Apply(self, [x, y], [T.matrix(dtype="float32")])
+
+    def infer_shape(self, node, shapes):
+        return [(shapes[0][0], shapes[1][1])]
+
+    def perform(self, node, inputs, outputs):
+        outputs[0][0] = np.dot(*inputs)
+
+    def c_code(self, node, name, inputs, outputs, sub):
+        return f"if (!kernels::dot({', '.join([*inputs, *outputs])})) {sub['fail']}"
+
+
+class ThreadedGemm(_Product):
+    """``beta z + alpha x y`` written over ``z``, as ``theano.tensor.blas.Gemm``.
+
+    Inputs are z (m, n), alpha, x (m, k), y (k, n) and beta, all float32. With
+    the weights as z this one pass is the whole update of gradient descent:
+    the gradient ``x y`` is never written out. Raises ValueError if the shapes
+    do not fit.
+    """
+
+    destroy_map = {0: [0]}  # noqa: RUF012  (Theano reads it from the class)
+
+    def make_node(self, z, alpha, x, y, beta):
+        return Apply(self, [z, alpha, x, y, beta], [z.type()])
+
+    def infer_shape(self, node, shapes):
+        return [shapes[0]]
+
+    def perform(self, node, inputs, outputs):
+        z, alpha, x, y, beta = inputs
+        z *= beta
+        z += alpha * np.dot(x, y)
+        outputs[0][0] = z
+
+    def c_code(self, node, name, inputs, outputs, sub):
+        return f"if (!kernels::update({', '.join([*inputs, *outputs])})) {sub['fail']}"
+
+
+class SumOf(KernelOp):
+    """Sum over all elements of the square, or of the magnitude, of a float32 tensor of any shape.
+
+    Theano writes the squares out before it adds them. Added in single precision
+    within blocks of 4,096, the blocks in double precision.
+
+    Parameters
+    ----------
+    function : {"Square", "Magnitude"}
+    """
+
+    header = "dense_op.h"
+    __props__ = ("function",)
+
+    def __init__(self, function):
+        self.function = function
+
+    def make_node(self, x):
+        return Apply(self, [x], [T.scalar(dtype="float32")])
+
+    def infer_shape(self, node, shapes):
+        return [()]
+
+    def perform(self, node, inputs, outputs):
+        function = {"Square": np.square, "Magnitude": np.abs}[self.function]
+        outputs[0][0] = np.asarray(function(inputs[0], dtype="float64").sum(), dtype="float32")
+
+    def c_code(self, node, name, inputs, outputs, sub):
+        (x,), (z,) = inputs, outputs
+        return f"if (!kernels::sum_of({x}, {z}, kernels::{self.function}())) {sub['fail']}"
+
+
+class ColumnSums(KernelOp):
+    """Sums of the columns of a float32 matrix, (n, m) to (m,): the gradient of a layer's biases.
+
+    Added in single precision, in blocks of 32 rows.
+    """
+
+    header = "dense_op.h"
+
+    def make_node(self, x):
+        return Apply(self, [x], [T.TensorType("float32", x.broadcastable[1:])()])
+
+    def infer_shape(self, node, shapes):
+        return [shapes[0][1:]]
+
+    def perform(self, node, inputs, outputs):
+        outputs[0][0] = inputs[0].sum(axis=0)
+
+    def c_code(self, node, name, inputs, outputs, sub):
+        (x,), (z,) = inputs, outputs
+        return f"if (!kernels::column_sums({x}, {z})) {sub['fail']}"
+
+
+class VectorTanh(KernelOp):
+    """Hyperbolic tangent of a float32 tensor of any shape, within 3 ulp; see vectors.h."""
+
+    header = "dense_op.h"
+
+    def make_node(self, x):
+        return Apply(self, [x], [x.type()])
+
+    def infer_shape(self, node, shapes):
+        return shapes
+
+    def perform(self, node, inputs, outputs):
+        outputs[0][0] = np.tanh(inputs[0])
+
+    def c_code(self, node, name, inputs, outputs, sub):
+        (x,), (z,) = inputs, outputs
+        return f"if (!kernels::tanh({x}, {z})) {sub['fail']}"
+
+
+@local_optimizer([blas.Dot22, blas.Gemm])
+def tutorials_threaded_products(node):
+    """Dot22 to ThreadedDot, Gemm in place to ThreadedGemm."""
+    if not is_float32(*node.outputs):
+        return None
+    if isinstance(node.op, blas.Dot22):
+        return [ThreadedDot()(*node.inputs)]
+    if isinstance(node.op, blas.Gemm) and node.op.inplace:
+        return [ThreadedGemm()(*node.inputs)]
+    return None
+
+
+_SUMMED = {scalar.Sqr: "Square", scalar.Abs: "Magnitude"}
+
+
+@local_optimizer([Sum])
+def tutorials_sum_of_squares(node):
+    """sum(sqr(x)) and sum(abs(x)), over all axes, to SumOf."""
+    if not isinstance(node.op, Sum):
+        return None
+    (summed,) = node.inputs
+    if node.outputs[0].ndim or not is_float32(summed, *node.outputs):
+        return None
+    if not (summed.owner and isinstance(summed.owner.op, Elemwise)):
+        return None
+    function = _SUMMED.get(type(summed.owner.op.scalar_op))
+    (x, *_) = summed.owner.inputs
+    return [SumOf(function)(x)] if function and is_float32(x) else None
+
+
+@local_optimizer([Sum])
+def tutorials_column_sums(node):
+    """sum(x, axis=0) of a matrix to ColumnSums."""
+    if not isinstance(node.op, Sum) or node.op.axis != (0,):
+        return None
+    (x,) = node.inputs
+    return [ColumnSums()(x)] if x.ndim == 2 and is_float32(x, *node.outputs) else None
+
+
+@local_optimizer([Elemwise])
+def tutorials_vector_tanh(node):
+    """Elemwise{tanh} to VectorTanh."""
+    if not (isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, scalar.Tanh)):
+        return None
+    (x,) = node.inputs
+    return [VectorTanh()(x)] if x.ndim and is_float32(x) else None
+
+
+if c_kernels_wanted():
+    # After the gradient's 1 - sqr(tanh(x)) has met the forward's tanh(x), before Elemwise Ops are fused at 49.
+    for _rewrite in (tutorials_sum_of_squares, tutorials_column_sums, tutorials_vector_tanh):
+        optdb.register(_rewrite.__name__, in2out(_rewrite), 48.5, "fast_run", TAG)
+if c_kernels_wanted() and serial_blas:
+    # After BLAS Ops have been made to work in place at 70.
+    optdb.register("tutorials_threaded_products", in2out(tutorials_threaded_products), 70.5, "fast_run", TAG)
