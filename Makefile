@@ -10,8 +10,10 @@ INSTALLED := $(VENV)/installed
 # The peers of the benchmarks, which need NumPy 2.
 PEERS := .venv-bench
 KILLS ?= 100
+PYGPU := /usr/lib/python3/dist-packages/pygpu
+OPENCL_PACKAGES := python3-pygpu libgpuarray-dev libclblast-dev ocl-icd-libopencl1 pocl-opencl-icd
 
-.PHONY: setup train test fuzz soak bench lint format wheel clean
+.PHONY: setup train test opencl test-opencl fuzz soak bench lint format wheel clean
 
 setup: $(INSTALLED)
 
@@ -28,6 +30,33 @@ train: setup
 
 test: setup
 	@$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
+
+# pygpu is not on PyPI: Debian's is linked into the environment, and nothing else of Debian's Python.
+opencl: $(VENV)/opencl
+
+$(VENV)/opencl: $(INSTALLED)
+	@command -v apt-get >/dev/null || { echo "error: no apt-get: install pygpu, libgpuarray, an OpenCL driver and CLBlast as docs/gpu.md says" >&2; exit 1; }
+	@missing=; for package in $(OPENCL_PACKAGES); do \
+		dpkg-query --show --showformat '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || missing="$$missing $$package"; \
+	done; \
+	test -z "$$missing" && exit; \
+	if [ $$(id -u) -eq 0 ]; then as_root=; else as_root=sudo; fi; \
+	if [ -n "$$as_root" ] && ! command -v sudo >/dev/null; then \
+		echo "error: packages are missing, and there is no sudo: as root, apt-get install$$missing" >&2; exit 1; \
+	fi; \
+	$$as_root apt-get update --quiet && $$as_root apt-get install --quiet --yes --no-install-recommends $$missing \
+		|| { echo "error: apt-get install$$missing failed" >&2; exit 1; }
+	@$(PIP) install --editable '.[test,test-gpu]'
+	@ln -sfn $(PYGPU) "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["platlib"])')/pygpu"
+	@$(VENV)/bin/python -c 'import pygpu' || { echo "error: Debian's pygpu is for its own Python: make clean opencl PYTHON=/usr/bin/python3" >&2; exit 1; }
+	@touch $@
+
+# On OpenCL by the processor: PoCL alone, whatever other drivers there are.
+test-opencl: opencl
+	@mkdir -p .pytest_cache/pocl
+	@OCL_ICD_VENDORS=pocl.icd POCL_CACHE_DIR=$(CURDIR)/.pytest_cache/pocl \
+		THEANO_FLAGS=$${THEANO_FLAGS:+$$THEANO_FLAGS,}device=opencl0:0 \
+		$(VENV)/bin/python -m pytest tests/gpu tests/test_layers.py tests/test_training.py
 
 # Longer: thousands of mutations of every kind of file, and of killed trainings.
 fuzz: setup

@@ -10,20 +10,12 @@ _INTERRUPTIBLE = signal.getsignal(signal.SIGINT) is signal.default_int_handler  
 if _INTERRUPTIBLE:
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
 
-try:
-    import argparse
-    import inspect
-    import re
-    import sys
-    import time
-    from contextlib import contextmanager
-
-    import theano_tutorials
-    from theano_tutorials import reporting
-except ModuleNotFoundError as error:
-    sys.exit(f"error: {error.name} is not installed in {sys.executable}: run make setup, then use .venv/bin/python")
-except ImportError as error:
-    sys.exit(f"error: {error}")
+import argparse
+import inspect
+import re
+import sys
+import time
+from contextlib import contextmanager
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,6 +27,39 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         sys.exit(f"error: {message} (see {self.prog} --help)")
+
+
+def _device(text):
+    if not re.fullmatch(r"[\w:]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected cpu, cuda, cuda0, opencl0:0 or the like")
+    return text
+
+
+# An option of every script, which Theano has to know when it is imported.
+DEVICE = Parser(add_help=False)
+DEVICE.add_argument(
+    "--device",
+    metavar="NAME",
+    type=_device,
+    help="where to compute: cpu, cuda, cuda0, opencl0:0 (default: that of THEANO_FLAGS or .theanorc, else cpu)",
+)
+
+
+def _set_device(arguments):
+    device = DEVICE.parse_known_args(arguments)[0].device
+    if device is not None:
+        # The last of two values wins.
+        os.environ["THEANO_FLAGS"] = ",".join(filter(None, [os.environ.get("THEANO_FLAGS"), f"device={device}"]))
+
+
+_set_device(sys.argv[1:])
+try:
+    import theano_tutorials
+    from theano_tutorials import reporting
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {error.name} is not installed in {sys.executable}: run make setup, then use .venv/bin/python")
+except ImportError as error:
+    sys.exit(f"error: {error}")
 
 
 def _number(text):
@@ -60,7 +85,7 @@ def _descriptions(documented):
 
 
 def _parser(function):
-    parser = Parser(description=inspect.getdoc(function).splitlines()[0])
+    parser = Parser(description=inspect.getdoc(function).splitlines()[0], parents=[DEVICE])
     descriptions = {**_descriptions(function), **_descriptions(theano_tutorials.EarlyStopping)}
     for name, parameter in inspect.signature(function).parameters.items():
         default = parameter.default
@@ -88,6 +113,7 @@ def _new_folder(function, name):
 
 def _options(function):
     options = vars(_parser(function).parse_args())
+    del options["device"]  # set before the import above
     if options["output_dir"] is None:
         if options["resume"] or options["overwrite"]:
             raise ValueError("--resume and --overwrite need the folder of a run: give --output-dir")

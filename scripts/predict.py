@@ -8,7 +8,7 @@ printed with each image. The background should be of an even brightness, and
 hold nothing but the digit.
 """
 
-from command import Parser, exit_codes  # isort: skip  (first: says what is missing)
+from command import DEVICE, Parser, exit_codes  # isort: skip  (first: says what is missing)
 
 import argparse
 import json
@@ -31,7 +31,12 @@ def main():
 
 def _arguments():
     summary, details = __doc__.split("\n\n", 1)
-    parser = Parser(description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(
+        description=summary,
+        epilog=details,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[DEVICE],
+    )
     parser.add_argument("model", metavar="RUN", help="folder of a run, or its best_model.safetensors")
     parser.add_argument("images", metavar="IMAGE", nargs="*", help="file of one digit, of a format that Pillow reads")
     parser.add_argument(

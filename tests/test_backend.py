@@ -233,7 +233,7 @@ def test_theano_flags_win_over_theanorc(tmp_path, home):
 def test_flags_of_the_user_are_read_as_theano_reads_them(monkeypatch, tmp_path):
     monkeypatch.setenv("THEANORC", str(tmp_path / "none"))
     monkeypatch.setenv("THEANO_FLAGS", "gcc.cxxflags='-O3,floatX=not a flag', allow_gc = True,cxx=")
-    assert backend.flags_of_the_user() == {"gcc.cxxflags", "allow_gc", "cxx"}
+    assert backend.flags_of_the_user() == {"gcc.cxxflags": "-O3,floatX=not a flag", "allow_gc": " True", "cxx": ""}
 
 
 def test_quotes_and_commas_reach_theano(home):

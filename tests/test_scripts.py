@@ -120,7 +120,7 @@ def test_help_shows_every_parameter_with_its_default(environment, name):
     finished = run({**environment, "COLUMNS": "500"}, name, "--help")
     assert (finished.returncode, finished.stderr) == (0, "")
     listed = dict(re.findall(r"^  --([\w-]+).*?\(default: (.*?)\)$", finished.stdout, re.MULTILINE | re.DOTALL))
-    expected = {}
+    expected = {"device": "that of THEANO_FLAGS or .theanorc, else cpu"}
     for parameter in inspect.signature(FUNCTIONS[name]).parameters.values():
         expected[parameter.name.replace("_", "-").lower()] = str(parameter.default)
     expected["output-dir"] = f"runs/{name[len('train_') :]}/<date-time>"

@@ -29,6 +29,7 @@ from theano_tutorials import (
 from theano_tutorials.training import Functions
 
 LEARNING_RATE = 0.5
+HOST_MEMORY = pytest.mark.skipif(theano.config.device != "cpu", reason="NumPy cannot borrow the memory of a device")
 
 
 # Early stopping
@@ -364,6 +365,7 @@ def test_updates_do_not_touch_the_data():
         np.testing.assert_array_equal(data_y.eval(), labels)
 
 
+@HOST_MEMORY
 def test_get_value_is_a_copy_unless_borrowed():
     classifier, _ = problem(batch_size=20)
     copy = classifier.W.get_value()
@@ -381,6 +383,7 @@ def test_set_value_reaches_the_compiled_functions():
     assert functions.validate(0) == np.mean(predictions != SPLITS[1][1][:20])
 
 
+@HOST_MEMORY
 def test_set_value_copies_unless_borrowed():
     classifier, _ = problem(batch_size=20)
     values = np.zeros((2, 3), "float32")

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from theano_tutorials import compileahead, compilelock, machine, toolchain
+from theano_tutorials import compileahead, compilelock, devices, machine, toolchain
 
 
 @contextmanager
@@ -120,14 +120,16 @@ def set_blas_threads():
 
 
 def flags_of_the_user():
-    """Names, in lower case, of the flags set in THEANO_FLAGS and in the files of THEANORC."""
-    entries = _split_flags(os.environ.get("THEANO_FLAGS", ""))
-    flags = {entry.split("=", 1)[0].strip().lower() for entry in entries if "=" in entry}
+    """Flags set in the files of THEANORC, or in THEANO_FLAGS, which win: values by name in lower case."""
+    flags = {}
     files = configparser.RawConfigParser()
     files.read(map(os.path.expanduser, os.environ.get("THEANORC", "~/.theanorc").split(os.pathsep)))
     for section in files.sections():
         prefix = "" if section == "global" else f"{section}."
-        flags.update(f"{prefix}{option}" for option in files.options(section))
+        flags.update({f"{prefix}{option}": value for option, value in files.items(section)})
+    entries = _split_flags(os.environ.get("THEANO_FLAGS", ""))
+    pairs = (entry.split("=", 1) for entry in entries if "=" in entry)
+    flags.update({name.strip().lower(): value for name, value in pairs})
     return flags
 
 
@@ -138,10 +140,11 @@ def _split_flags(text):
     return list(splitter)
 
 
-def _theano_flags(flags):
+def _theano_flags(flags, required):
+    # Of two values for a flag Theano takes the latter.
     of_the_user = os.environ.get("THEANO_FLAGS")
-    ours = [f"{name}={shlex.quote(value)}" for name, value in flags.items()]
-    return _environment({"THEANO_FLAGS": ",".join(ours + ([of_the_user] if of_the_user else []))})
+    ours, last = ([f"{name}={shlex.quote(value)}" for name, value in part.items()] for part in (flags, required))
+    return _environment({"THEANO_FLAGS": ",".join(ours + ([of_the_user] if of_the_user else []) + last)})
 
 
 def _locked(function):
@@ -203,8 +206,9 @@ def fold_constants_in_python():
     movers = (DimShuffle, MakeVector, Rebroadcast, ScalarFromTensor, Subtensor)
 
     def has_the_same_bits_in_python(node):
-        if not isinstance(node.op, Elemwise):
-            return isinstance(node.op, movers)
+        # Not isinstance: Ops of a GPU are subclasses of these, and have no such Python.
+        if type(node.op) is not Elemwise:
+            return type(node.op) in movers
         types = {variable.type.dtype for variable in (*node.inputs, *node.outputs)}
         return isinstance(node.op.scalar_op, (Add, Mul, Sub)) and len(node.inputs) == 2 and len(types) == 1
 
@@ -265,10 +269,10 @@ def _distutils_of_python():
                 del sys.modules[name]
 
 
-def _import_theano(flags):
+def _import_theano(flags, required):
     sys.modules["theano.gof.compilelock"] = compilelock
     sys.modules["theano.misc.windows"] = toolchain
-    with _theano_flags(flags), _scipy_deferred(), _distutils_of_python(), warnings.catch_warnings():
+    with _theano_flags(flags, required), _scipy_deferred(), _distutils_of_python(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from theano.gof.cmodule import ModuleCache
 
@@ -294,6 +298,17 @@ def _adapt_imported_theano(flags):
     )
 
 
+def _check_device(user_flags):
+    """Raise ImportError unless the device that the user names can be set up; return its name."""
+    device = user_flags.get("device", "cpu")
+    devices.require_valid_name(device)
+    if devices.is_gpu(device):
+        devices.require_not_imported(device)
+        devices.require_pygpu(device)
+        devices.load_libraries(device, user_flags.get("cxx", "g++"))
+    return device
+
+
 def set_up():
     """Import Theano, made to work here; see the module's docstring.
 
@@ -305,14 +320,16 @@ def set_up():
     Raises
     ------
     ImportError
-        If Python, NumPy, the compiler or the Python headers do not allow it;
-        says what to install.
+        If Python, NumPy, the compiler, the Python headers or the device do not
+        allow it; says what to install.
     """
     user_flags = flags_of_the_user()
     check_machine(needs_compiler="cxx" not in user_flags)
     restore_numpy_aliases()
     use_python_scan()
-    flags = {name: value for name, value in _FLAGS.items() if name.lower() not in user_flags}
+    device = _check_device(user_flags)
+    flags = {**_FLAGS, **devices.default_flags(device)}
+    flags = {name: value for name, value in flags.items() if name.lower() not in user_flags}
     serial_blas = False
     if "blas.ldflags" not in user_flags:
         flags["blas.ldflags"] = blas_flags()
@@ -320,7 +337,9 @@ def set_up():
     if "theano" in sys.modules:
         _adapt_imported_theano(flags)
     else:
-        _import_theano(flags)
+        with devices.failures_raised(user_flags):
+            _import_theano(flags, devices.required_flags(device, user_flags.get("optimizer_excluding", "")))
+        devices.require_working(device)
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"theano\.")
     return serial_blas
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
+from theano_tutorials.checks import shape_of
+
 # One key: safetensors writes several in any order, and equal runs shall give equal files.
 _METADATA_KEY = "theano_tutorials"
 
@@ -179,9 +181,7 @@ def set_parameters(path, model, values):
 
 def require_fit(path, model, values):
     """Raise ValueError unless arrays by name, read from ``path``, are parameters of the model."""
-    expected = {
-        name: (param.get_value(borrow=True).shape, param.dtype) for name, param in named_parameters(model).items()
-    }
+    expected = {name: (shape_of(param), param.dtype) for name, param in named_parameters(model).items()}
     require_layout(path, type(model).__name__, expected, values)
 
 

@@ -71,10 +71,15 @@ def require_labels(y):
         raise TypeError(f"y has dtype {y.dtype}: expected an integer dtype, as of T.ivector or T.cast(y, 'int32')")
 
 
+def shape_of(shared):
+    """Shape of the array in a shared variable, which stays where it is, be that on a GPU."""
+    return tuple(shared.get_value(borrow=True, return_internal_type=True).shape)
+
+
 def require_parameter(name, parameter, shape):
     """Raise unless ``parameter`` is a shared variable that holds an array of that shape."""
     if not hasattr(parameter, "get_value"):
         raise TypeError(f"{name} is {parameter!r}: expected a theano.shared variable")
-    found = parameter.get_value(borrow=True).shape
+    found = shape_of(parameter)
     if found != tuple(shape):
         raise ValueError(f"{name} has shape {found}: expected {tuple(shape)}")

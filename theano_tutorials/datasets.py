@@ -23,6 +23,8 @@ import pooch
 import theano
 import theano.tensor as T
 
+from theano_tutorials.checks import shape_of
+
 N_CLASSES = 10
 TRAINING_PER_VALIDATION = 6  # one training example in six validates: 10,000 of MNIST's 60,000
 BYTE_SCALE = 256  # not 255: so mnist.pkl.gz was made
@@ -129,7 +131,7 @@ def shared_dataset(data_xy, borrow=True):
 
 def n_features(datasets):
     """Number of input features of what :func:`load_data` returned."""
-    return datasets[0][0].get_value(borrow=True).shape[1]
+    return shape_of(datasets[0][0])[1]
 
 
 def read_data(dataset="mnist"):

@@ -301,7 +301,7 @@ class Run:
             return
         from theano_tutorials import plotting  # here, since matplotlib would delay every start
 
-        inputs, labels = (split.eval() for split in self._test_set)
+        inputs, labels = (np.asarray(split.eval()) for split in self._test_set)
         predictions = _predictions(state.model, inputs, self._config["parameters"]["batch_size"])
         test_errors = [float(row["test_error"] or "nan") for row in self._rows]
         validation_errors = [float(row["validation_error"]) for row in self._rows]

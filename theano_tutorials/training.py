@@ -20,7 +20,7 @@ import theano.tensor as T
 
 from theano_tutorials import reporting
 from theano_tutorials.checkpoint import named_parameters
-from theano_tutorials.checks import require_counts, require_positive
+from theano_tutorials.checks import require_counts, require_positive, shape_of
 
 
 class TrainingDiverged(ArithmeticError):
@@ -199,7 +199,7 @@ def sgd_updates(cost, params, learning_rate):
 
 def number_of_examples(data_x):
     """Rows of a data set in a shared variable."""
-    return data_x.get_value(borrow=True).shape[0]
+    return shape_of(data_x)[0]
 
 
 def minibatch(data, index, batch_size):
