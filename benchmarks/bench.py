@@ -27,6 +27,16 @@ CACHES = BUILD / "caches"
 THREADS = (1, 2)
 OURS = "theano"
 KINDS = (OURS, "torch eager", "torch compile", "jax step", "jax scan", "numpy")
+REWRITES = (
+    "tutorials_conv_pool_tanh",
+    "tutorials_threaded_products",
+    "tutorials_sum_of_squares",
+    "tutorials_column_sums",
+    "tutorials_vector_tanh",
+    "tutorials_vector_softmax",
+    "tutorials_minibatch",
+)
+ALL_REWRITES = "tutorials_kernels"
 COMPILING = (OURS, "torch compile", "jax step")
 
 # Updates in a trial of one way to write a step; seconds after which a trial, or an epoch, is given up.
@@ -36,6 +46,7 @@ TRIAL_LIMIT, EPOCH_LIMIT, START_LIMIT = 60, 150, 300
 ROUNDS = {"logreg": 30, "mlp": 9, "lenet": 5}
 ROUNDS_SLOW, SLOW, VERY_SLOW = 3, 1.5, 5
 START_ROUNDS = TRAIN_ROUNDS = 3
+ABLATION_ROUNDS = {"logreg": 20, "mlp": 5, "lenet": 3}
 # An epoch longer than this counts, although it is the first.
 NEEDS_NO_WARMING = 5
 # Threads that spin after the end of an epoch have stopped by then: OpenBLAS's do for 0.1 s.
@@ -60,14 +71,17 @@ class TimeLimit(Exception):
     """A worker took too long."""
 
 
-def environment(kind, n_threads, caches=CACHES):
-    """Environment variables of a side: its threads, its compile cache, nothing else of the user's that counts."""
+def environment(kind, n_threads, caches=CACHES, excluded=""):
+    """Environment variables of a side: its threads, its compile cache, nothing else of the user's that counts.
+
+    Ours may leave out a graph rewrite.
+    """
     of_the_user = {name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)}
     own = {
         "theano": {
             "OMP_NUM_THREADS": n_threads,
             "THEANORC": os.devnull,
-            "THEANO_FLAGS": f"base_compiledir={shlex.quote(str(caches / 'theano'))}",
+            "THEANO_FLAGS": f"base_compiledir={shlex.quote(str(caches / 'theano'))},optimizer_excluding={excluded}",
         },
         "torch": {"OMP_NUM_THREADS": n_threads, "TORCHINDUCTOR_CACHE_DIR": caches / "inductor"},
         "jax": {
@@ -84,13 +98,13 @@ class Worker:
     """A process of one side, ready once it has made one update; ends with the ``with`` block."""
 
     def __init__(self, peers, kind, variant, n_threads, problem=(), caches=CACHES, limit=START_LIMIT):
-        python = sys.executable if kind == OURS else peers
+        python, excluded = (sys.executable, variant) if kind == OURS else (peers, "")
         self.started = time.perf_counter()
         with open(BUILD / "workers.log", "a") as log:
             print(f"--- {kind} {variant!r} {n_threads} threads {problem}", file=log, flush=True)
             self.process = subprocess.Popen(
                 [python, "-m", "benchmarks.worker", kind, variant, str(n_threads), *map(str, problem)],
-                env=environment(kind, n_threads, caches),
+                env=environment(kind, n_threads, caches, excluded),
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -174,30 +188,28 @@ def measure_machine(peers, _):
 
 
 def measure_trials(peers, _):
-    """Seconds of an epoch for each way to write the step, estimated from a part of it."""
+    """Seconds of an epoch for each way to write the step, with two threads, estimated from a part of it."""
     trials = {}
     variants = variants_of(peers)
     for model in MODELS:
-        for n_threads in THREADS:
-            problem = make_problem(model, n_updates=TRIAL_UPDATES[model])
-            scale = make_problem(model).n_updates / problem.n_updates
-            for kind in KINDS:
-                for variant in variants[kind][model] if len(variants[kind][model]) > 1 else ():
-                    try:
-                        with Worker(peers, kind, variant, n_threads, problem, limit=TRIAL_LIMIT) as worker:
-                            runs = [worker.ask("epoch", TRIAL_LIMIT)["seconds"] for _ in range(3)]
-                        seconds = min(runs) * scale
-                    except TimeLimit:
-                        seconds = None
-                    of_kind = trials.setdefault(model, {}).setdefault(str(n_threads), {}).setdefault(kind, {})
-                    of_kind[variant] = seconds
-                    say(f"trial {model}, {n_threads} threads, {kind} {variant!r}: {seconds and round(seconds, 3)} s")
+        problem = make_problem(model, n_updates=TRIAL_UPDATES[model])
+        scale = make_problem(model).n_updates / problem.n_updates
+        for kind in KINDS:
+            for variant in variants[kind][model] if len(variants[kind][model]) > 1 else ():
+                try:
+                    with Worker(peers, kind, variant, 2, problem, limit=TRIAL_LIMIT) as worker:
+                        runs = [worker.ask("epoch", TRIAL_LIMIT)["seconds"] for _ in range(3)]
+                    seconds = min(runs) * scale
+                except TimeLimit:
+                    seconds = None
+                trials.setdefault(model, {}).setdefault(kind, {})[variant] = seconds
+                say(f"trial {model}, {kind} {variant!r}: {seconds and round(seconds, 3)} s")
     return trials
 
 
-def best_variant(results, model, n_threads, kind):
+def best_variant(results, model, kind):
     """The fastest way in the trials; the first one where none ended in time, or there was only one."""
-    trials = results["trials"][model][str(n_threads)].get(kind, {"": 0.0})
+    trials = results["trials"][model].get(kind, {"": 0.0})
     ended = {variant: seconds for variant, seconds in trials.items() if seconds is not None}
     return min(ended, key=ended.get) if ended else next(iter(trials))
 
@@ -212,7 +224,7 @@ def measure_starts(peers, results):
             for kind in KINDS:
                 if kind == "jax scan":  # has no first update of its own
                     continue
-                variant = best_variant(results, model, 2, kind)
+                variant = best_variant(results, model, kind)
                 shutil.rmtree(fresh, ignore_errors=True)
                 for cache in ("cold", "warm") if kind in COMPILING else ("warm",):
                     with Worker(peers, kind, variant, 2, make_problem(model), fresh) as worker:
@@ -230,7 +242,7 @@ def _rounds(model, seconds, best_peer):
 
 
 def _epochs(peers, results, model, n_threads):
-    variants = {kind: best_variant(results, model, n_threads, kind) for kind in KINDS}
+    variants = {kind: best_variant(results, model, kind) for kind in KINDS}
     measured = {kind: {"variant": variants[kind], "seconds": []} for kind in KINDS}
     workers = {}
     try:
@@ -291,6 +303,28 @@ def measure_epochs(peers, results):
     }
 
 
+def measure_ablation(peers, _):
+    """Seconds of an epoch of ours without each of the graph rewrites, with two threads, in turn."""
+    ablation = {}
+    for model in MODELS:
+        workers = {}
+        try:
+            for excluded in ("", *REWRITES, ALL_REWRITES):
+                workers[excluded] = Worker(peers, OURS, excluded, 2, make_problem(model))
+                workers[excluded].ask("epoch")
+            for _ in range(ABLATION_ROUNDS[model]):
+                for excluded, worker in workers.items():
+                    time.sleep(PAUSE)
+                    seconds = worker.ask("epoch")["seconds"]
+                    ablation.setdefault(model, {}).setdefault(excluded, []).append(seconds)
+        finally:
+            for worker in workers.values():
+                worker.kill()
+        medians = {excluded: round(statistics.median(seconds), 4) for excluded, seconds in ablation[model].items()}
+        say(f"ablation {model}: {medians}")
+    return ablation
+
+
 def measure_train(peers, results):
     """Seconds of the whole ``train_logreg``, from the start of the process to its end."""
     seconds, wrong = {}, {}
@@ -301,7 +335,7 @@ def measure_train(peers, results):
                     wrong[kind] = worker.first["validation"]
                     taken = worker.finish()
             else:
-                with Worker(peers, kind, best_variant(results, "logreg", 2, kind), 2, make_problem("logreg")) as worker:
+                with Worker(peers, kind, best_variant(results, "logreg", kind), 2, make_problem("logreg")) as worker:
                     wrong[kind] = worker.ask("train", START_LIMIT)["validation"]
                     taken = worker.finish()
             seconds.setdefault(kind, []).append(taken)
@@ -346,7 +380,7 @@ def measure_growth(peers, results):
             for kind in _fastest_of_libraries(results, model):
                 runs = []
                 try:
-                    with Worker(peers, kind, best_variant(results, model, 2, kind), 2, problem) as worker:
+                    with Worker(peers, kind, best_variant(results, model, kind), 2, problem) as worker:
                         worker.ask("epoch", TRIAL_LIMIT)
                         while len(runs) < GROWTH_RUNS and sum(runs) < GROWTH_SECONDS:
                             runs.append(worker.ask("epoch", TRIAL_LIMIT)["seconds"])
@@ -366,6 +400,7 @@ PARTS = {
     "starts": measure_starts,
     "epochs": measure_epochs,
     "train": measure_train,
+    "ablation": measure_ablation,
     "growth": measure_growth,
 }
 

@@ -109,15 +109,25 @@ def _memory_table(results):
     )
 
 
+def _ablation_table(results):
+    ablation = results["ablation"]
+    rows = [
+        [
+            f"without `{excluded}`" if excluded else "all rewrites",
+            *(_cell(ablation[model][excluded], statistics.median(ablation[model][""])) for model in MODELS),
+        ]
+        for excluded in ablation["logreg"]
+    ]
+    return _table(["seconds an epoch, 2 threads", *MODELS.values()], rows)
+
+
 def _trial_table(results):
     rows = []
     for model, title in MODELS.items():
         for kind in NAMES:
-            of_kind = [results["trials"][model][threads].get(kind, {}) for threads in ("1", "2")]
-            for variant in of_kind[0]:
-                shown = [f"{trials[variant]:.3g}" if trials[variant] else "over the limit" for trials in of_kind]
-                rows.append([title, NAMES[kind], variant or "plain", *shown])
-    return _table(["", "", "way", "seconds an epoch, 1 thread", "2 threads"], rows)
+            for variant, seconds in results["trials"][model].get(kind, {}).items():
+                rows.append([title, NAMES[kind], variant or "plain", f"{seconds:.3g}" if seconds else "over the limit"])
+    return _table(["", "", "way", "seconds an epoch, 2 threads"], rows)
 
 
 def _verdict(title, value, bar):
@@ -251,6 +261,8 @@ def text(results):
             _memory_table(results),
             "![Start, whole training, memory](images/performance_processes.png)\n",
             "![How cost grows](images/performance_growth.png)\n",
+            "### What each rewrite brings\n",
+            _ablation_table(results),
             "### The bars\n",
             _table(["", "value", "bar", ""], bars(results)),
             "### Ways to write a step that were tried\n",

@@ -103,7 +103,7 @@ def test_products_call_the_sgemm_of_pypi(home):
     code = "import theano_tutorials\n" + DOT
     code += "(node,) = product.maker.fgraph.apply_nodes\nprint(type(node.op).__name__)\n" + MAPPED
     op, is_called, libraries = output_of(code, HOME=home).splitlines()
-    assert (op, is_called) == ("Dot22", "True")
+    assert (op, is_called) == ("ThreadedDot", "True")
     assert str(Path(scipy_openblas32.get_lib_dir()).resolve()) in libraries
 
 

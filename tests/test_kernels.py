@@ -246,7 +246,11 @@ def test_each_op_computes_in_c_what_it_computes_in_python(op, inputs):
 )
 def test_each_rewrite_is_left_out_by_its_name_and_by_the_tag(rewrite, op):
     x, b, y = T.matrix("x"), T.vector("b"), T.ivector("y")
-    outputs = [*T.nnet.crossentropy_softmax_argmax_1hot_with_bias(T.dot(T.tanh(x), x), b, y), T.sqr(x).sum()]
+    outputs = [
+        *T.nnet.crossentropy_softmax_argmax_1hot_with_bias(T.dot(T.tanh(x), x), b, y),
+        T.sqr(x).sum(),
+        x.sum(axis=0),
+    ]
     mode = theano.compile.get_default_mode()
     assert op in ops(theano.function([x, b, y], outputs))
     for name in (rewrite, TAG):

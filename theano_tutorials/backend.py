@@ -166,6 +166,9 @@ class _NoProperties(tuple):
         return True
 
 
+NO_PROPERTIES = _NoProperties()
+
+
 def _subclasses(cls):
     for subclass in cls.__subclasses__():
         yield subclass
@@ -185,7 +188,7 @@ def keep_compiled_modules():
     COp.c_code_cache_version = _code_version
     for op in _subclasses(Op):
         if vars(op).get("__props__") == ():
-            op.__props__ = _NoProperties()
+            op.__props__ = NO_PROPERTIES
 
 
 def fold_constants_in_python():

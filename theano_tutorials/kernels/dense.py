@@ -33,7 +33,6 @@ class _Product(KernelOp):
     """
 
     header = "dense_op.h"
-    __props__ = ()
 
     def c_libraries(self):
         return blas.ldflags()
@@ -131,7 +130,6 @@ class ColumnSums(KernelOp):
     """
 
     header = "dense_op.h"
-    __props__ = ()
 
     def make_node(self, x):
         return Apply(self, [x], [T.TensorType("float32", x.broadcastable[1:])()])
@@ -151,7 +149,6 @@ class VectorTanh(KernelOp):
     """Hyperbolic tangent of a float32 tensor of any shape, within 3 ulp; see vectors.h."""
 
     header = "dense_op.h"
-    __props__ = ()
 
     def make_node(self, x):
         return Apply(self, [x], [x.type()])

@@ -6,6 +6,8 @@ from pathlib import Path
 import theano
 from theano.gof.op import Op
 
+from theano_tutorials.backend import NO_PROPERTIES
+
 TAG = "tutorials_kernels"
 FOLDER = Path(__file__).parent
 
@@ -30,12 +32,13 @@ def is_float32(*variables):
 class KernelOp(Op):
     """An Op whose C code calls a template of ``header``, a file of this folder.
 
-    A subclass defines ``header``, ``__props__``, ``make_node`` and ``c_code``,
+    A subclass defines ``header``, ``__props__`` if it has any, ``make_node`` and ``c_code``,
     and ``perform`` in plain NumPy: what the kernel has to equal, and what runs
     where there is no C++ compiler.
     """
 
     header = None
+    __props__ = NO_PROPERTIES
     VERSION = (_digest(),)
 
     def c_headers(self):

@@ -24,7 +24,6 @@ class SoftmaxNLL(KernelOp):
     """
 
     header = "softmax_op.h"
-    __props__ = ()
 
     def make_node(self, x, b, y):
         nll = b.type.clone(broadcastable=y.broadcastable)
