@@ -43,7 +43,7 @@ COMPILING = (OURS, "torch compile", "jax step")
 TRIAL_UPDATES = {"logreg": 83, "mlp": 500, "lenet": 5}
 TRIAL_LIMIT, EPOCH_LIMIT, START_LIMIT = 60, 150, 300
 # Rounds, and those for a kind slower than SLOW times the best peer; beyond VERY_SLOW it has one.
-ROUNDS = {"logreg": 30, "mlp": 9, "lenet": 5}
+ROUNDS = {"logreg": 20, "mlp": 5, "lenet": 5}
 ROUNDS_SLOW, SLOW, VERY_SLOW = 3, 1.5, 5
 START_ROUNDS = TRAIN_ROUNDS = 3
 ABLATION_ROUNDS = {"logreg": 20, "mlp": 5, "lenet": 3}

@@ -38,8 +38,8 @@ inline void pause_a_moment() {
 
 // About what passes between two loops of a minibatch: shorter than that it does not pay to fall asleep.
 constexpr std::chrono::microseconds AWAKE{100};
-constexpr std::chrono::microseconds HELD_UP{500};
-constexpr std::chrono::milliseconds SERIAL{100};
+constexpr std::chrono::microseconds HELD_UP{1000};
+constexpr std::chrono::milliseconds SERIAL{20};
 
 class __attribute__((visibility("default"))) Pool {
     using Clock = std::chrono::steady_clock;
@@ -83,10 +83,10 @@ class __attribute__((visibility("default"))) Pool {
         take_parts(0, loop);
         const auto own = Clock::now() - begin;
         wait_while([&] { return finished.load() < size; }, finished, caller_sleeps);
-        // Others take about as long as the caller did, unless they have no processor: then a tenth of the time may be
+        // Others take about as long as the caller did, unless they have no processor: then a fifth of the time may be
         // lost to finding out whether this is still so.
         const Clock::duration lost = Clock::now() - begin - 2 * own;
-        if (lost > HELD_UP) serial_until.store(Clock::now() + std::min<Clock::duration>(10 * lost, SERIAL));
+        if (lost > HELD_UP) serial_until.store(Clock::now() + std::min<Clock::duration>(4 * lost, SERIAL));
         busy.store(false, std::memory_order_release);
     }
 
