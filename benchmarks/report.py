@@ -150,7 +150,7 @@ def bars(results):
         kind, threads = min(peers, key=peers.get)
         best = f"{NAMES[kind]} with {_with(threads)}"
         rows.extend(_verdict(f"{model}: epoch / {best}", ours / peers[kind, threads], limit) for limit in limits)
-    for model, starts in results["starts"].items():
+    for model, starts in results.get("starts", {}).items():
         for cache, limit in START_BARS.items():
             ours = statistics.median(starts[OURS][cache])
             rows.append(_verdict(f"{model}: first update, {cache}, seconds", ours, limit))
@@ -238,6 +238,13 @@ def draw_growth(results):
     plt.close(figure)
 
 
+def _if_measured(results, part, *contents):
+    """What these functions make of the results, or what was not measured."""
+    if part not in results:
+        return [f"(Not measured in the last run: {part}.)\n"]
+    return [content(results) for content in contents]
+
+
 def text(results):
     """The part of the page that make bench writes."""
     machine = results["machine"]
@@ -256,13 +263,16 @@ def text(results):
             _epoch_table(results),
             "![Seconds an epoch](images/performance_epochs.png)\n",
             _wrong_table(results),
-            _start_table(results),
-            _train_table(results),
+            *_if_measured(results, "starts", _start_table),
+            *_if_measured(
+                results,
+                "train",
+                _train_table,
+                lambda _: "![Start, whole training, memory](images/performance_processes.png)\n",
+            ),
             _memory_table(results),
-            "![Start, whole training, memory](images/performance_processes.png)\n",
-            "![How cost grows](images/performance_growth.png)\n",
-            "### What each rewrite brings\n",
-            _ablation_table(results),
+            *_if_measured(results, "growth", lambda _: "![How cost grows](images/performance_growth.png)\n"),
+            *_if_measured(results, "ablation", lambda _: "### What each rewrite brings\n", _ablation_table),
             "### The bars\n",
             _table(["", "value", "bar", ""], bars(results)),
             "### Ways to write a step that were tried\n",
@@ -278,8 +288,10 @@ def write(results):
     if not (found and end):
         raise ValueError(f"{PAGE}: the lines {BEGIN} and {END} are not there")
     draw_epochs(results)
-    draw_processes(results)
-    draw_growth(results)
+    if {"starts", "train"} <= set(results):
+        draw_processes(results)
+    if "growth" in results:
+        draw_growth(results)
     PAGE.write_text(f"{before}{BEGIN}\n{text(results)}{END}{after}")
     for row in bars(results):
         print("{:55} {:>8} {:>6}  {}".format(*row))
