@@ -6,9 +6,9 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
+#include "memory.h"
 #include "threads.h"
 #include "vectors.h"
 
@@ -31,23 +31,6 @@ struct ConvPoolSizes {
 };
 
 static inline long vectors(long floats) { return (floats + LANES - 1) / LANES; }
-
-// Memory that starts at a cache line and ends with its owner; empty() where there was none to get.
-template <class T>
-class Scratch {
-    T* memory = nullptr;
-
-  public:
-    explicit Scratch(long n) {
-        void* at;
-        if (posix_memalign(&at, 64, std::max(1L, n) * sizeof(T)) == 0) memory = static_cast<T*>(at);
-    }
-    ~Scratch() { std::free(memory); }
-    Scratch(const Scratch&) = delete;
-    Scratch& operator=(const Scratch&) = delete;
-    bool empty() const { return memory == nullptr; }
-    operator T*() const { return memory; }
-};
 
 // The images are cut into parts, which do not depend on the number of threads. Each needs so many floats of memory,
 // and has all of it together unless a single one is larger.

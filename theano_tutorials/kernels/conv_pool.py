@@ -14,7 +14,6 @@ of the values between) is left to Theano.
 """
 
 import numpy as np
-import theano
 import theano.tensor as T
 from theano import scalar
 from theano.compile import optdb
@@ -32,12 +31,14 @@ NAME = "tutorials_conv_pool_tanh"
 _PLACES = [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
-def _check_shapes(x, W):
+def _map_size(x, W):
+    """Height and width of the convolution."""
     if W.shape[1] != x.shape[1] or 0 in W.shape[2:] or W.shape[2] > x.shape[2] or W.shape[3] > x.shape[3]:
         raise ValueError(
             f"images of shape {x.shape} and filters of shape {W.shape}: expected as many channels in "
             "both, and filters no larger than the images"
         )
+    return tuple(side - filter_side + 1 for side, filter_side in zip(x.shape[2:], W.shape[2:]))
 
 
 def _taps(W, filter_flip):
@@ -106,10 +107,9 @@ class ConvPoolTanh(KernelOp):
 
     def perform(self, node, inputs, outputs):
         x, W, b = inputs
-        _check_shapes(x, W)
+        height, width = _map_size(x, W)
         if len(b) != len(W):
             raise ValueError(f"{len(W)} filters and {len(b)} biases: expected as many")
-        height, width = (side - filter_side + 1 for side, filter_side in zip(x.shape[2:], W.shape[2:]))
         convolved = np.zeros((len(x), len(W), height, width), "float32")
         for row, column, weights in _taps(W, self.filter_flip):
             convolved += np.einsum("nchw,fc->nfhw", x[:, :, row : row + height, column : column + width], weights)
@@ -122,7 +122,7 @@ class ConvPoolTanh(KernelOp):
 
     def c_code(self, node, name, inputs, outputs, sub):
         arguments = [*inputs, str(int(self.filter_flip)), *outputs]
-        return f"if (!kernels::conv_pool_tanh({', '.join(arguments)})) {sub['fail']}"
+        return self.call("conv_pool_tanh", arguments, sub)
 
 
 class ConvPoolTanhGrad(KernelOp):
@@ -171,8 +171,7 @@ class ConvPoolTanhGrad(KernelOp):
 
     def perform(self, node, inputs, outputs):
         x, W, out, mask, gout = inputs
-        _check_shapes(x, W)
-        height, width = (side - filter_side + 1 for side, filter_side in zip(x.shape[2:], W.shape[2:]))
+        height, width = _map_size(x, W)
         shape = (len(x), len(W), height // 2, width // 2)
         if not out.shape == mask.shape == gout.shape == shape:
             raise ValueError(
@@ -194,7 +193,7 @@ class ConvPoolTanhGrad(KernelOp):
         dW, db = outputs[:2]
         dx = f"&{outputs[2]}" if self.with_dx else "nullptr"
         arguments = [*inputs, str(int(self.filter_flip)), dW, db, dx]
-        return f"if (!kernels::conv_pool_tanh_grad({', '.join(arguments)})) {sub['fail']}"
+        return self.call("conv_pool_tanh_grad", arguments, sub)
 
 
 # ---- The rewrite ----
@@ -331,7 +330,7 @@ def _replacements(tanh):
 @optimizer
 def conv_pool_tanh(fgraph):
     """Put :class:`ConvPoolTanh` and its gradient in the place of what they equal."""
-    if not c_kernels_wanted() or theano.config.device != "cpu":
+    if not c_kernels_wanted():
         return
     for node in fgraph.toposort():
         if node in fgraph.apply_nodes:

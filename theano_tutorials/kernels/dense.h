@@ -3,9 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
-#include <new>
 
+#include "memory.h"
 #include "threads.h"
 #include "vectors.h"
 
@@ -47,8 +46,11 @@ constexpr long TILE_OF_BLAS = 64;        // which copies the other matrix for ea
 constexpr long MAX_PARTS = 16;           // enough for 16 cores
 constexpr double FLOPS_OF_A_PART = 2e6;  // about 20 microseconds: ten times what a thread needs to begin
 
+inline long number_of_tiles(long size, long tile) { return (size + tile - 1) / tile; }
+
 // How many parts depends on the sizes alone, so that the result does not depend on the number of threads.
-inline long number_of_parts(long n_tiles, double flops) {
+inline long number_of_parts(long size, long tile, double flops) {
+    const long n_tiles = number_of_tiles(size, tile);
     long n_parts = 1;
     while (n_parts < MAX_PARTS && 2 * n_parts <= n_tiles && flops >= 2 * n_parts * FLOPS_OF_A_PART) n_parts *= 2;
     return n_parts;
@@ -57,17 +59,22 @@ inline long number_of_parts(long n_tiles, double flops) {
 // part(from, to) for ranges that make up 0 to size; the last tile may be a smaller one.
 template <class Part>
 void for_each_range(long size, long tile, double flops, const Part& part) {
-    const long n_tiles = (size + tile - 1) / tile, n_parts = number_of_parts(n_tiles, flops);
+    const long n_tiles = number_of_tiles(size, tile), n_parts = number_of_parts(size, tile, flops);
     for_each(n_parts, n_parts > 1, [&](long i) {
         part(std::min(i * n_tiles / n_parts * tile, size), std::min((i + 1) * n_tiles / n_parts * tile, size), i);
     });
+}
+
+// element = product + beta element; what was in it does not count where beta is 0, not even NaN.
+inline void put(float& element, float product, float beta) {
+    element = beta == 0 ? product : product + beta * element;
 }
 
 // A few classes: BLAS is at its worst where a matrix has 10 columns. Tiles of 5 columns are held in registers.
 constexpr long NARROW = 4 * 5;
 constexpr long GROUP = 5;
 
-inline long rounded_up(long n, long multiple) { return (n + multiple - 1) / multiple * multiple; }
+inline long rounded_up(long n, long multiple) { return number_of_tiles(n, multiple) * multiple; }
 
 constexpr long ROWS = 16;       // of A at once: their sums and a block of w stay in the nearest cache
 constexpr long K_BLOCK = 400;
@@ -104,9 +111,9 @@ void dots(const float* x, long x_stride, const float* w, long w_stride, long k, 
 inline bool narrow_gemm(float alpha, const Matrix& a, const Matrix& b, float beta, const Matrix& c) {
     const long k = a.columns, n = c.columns;
     const long k_padded = rounded_up(k + 1, LANES), n_padded = rounded_up(n, GROUP);
-    std::unique_ptr<float[]> transposed(new (std::nothrow) float[n_padded * k_padded]());
-    if (!transposed) return false;
-    float* const w = transposed.get();
+    const Scratch<float> w(n_padded * k_padded);
+    if (w.empty()) return false;
+    std::fill_n(&w[0], n_padded * k_padded, 0.f);
     for (long i = 0; i < k; ++i)
         for (long j = 0; j < n; ++j) w[j * k_padded + i] = b.data[i * b.row_stride + j * b.column_stride];
     for_each_range(c.rows, TILE, 2.0 * c.rows * n * k, [&](long from, long to, long) {
@@ -125,11 +132,8 @@ inline bool narrow_gemm(float alpha, const Matrix& a, const Matrix& b, float bet
                             dots<1>(x, a.row_stride, ws, k_padded, length, 0, &sums[row][j], NARROW);
                     }
             for (long row = 0; row < n_rows; ++row)
-                for (long j = 0; j < n; ++j) {
-                    float& element = c.data[(first + row) * c.row_stride + j];
-                    const float product = alpha * sum(sums[row][j]);
-                    element = beta == 0 ? product : product + beta * element;
-                }
+                for (long j = 0; j < n; ++j)
+                    put(c.data[(first + row) * c.row_stride + j], alpha * sum(sums[row][j]), beta);
         }
     });
     return true;
@@ -162,11 +166,11 @@ inline bool narrow_gemm_of_transposed(float alpha, const Matrix& a, const Matrix
     const double flops = 2.0 * n_examples * n * k;
     // It lies behind this one, and memory has nothing else to do meanwhile.
     const long next_minibatch = n_examples * a.column_stride;
-    const long n_parts = number_of_parts((n_examples + TILE - 1) / TILE, flops), size = n_padded * k_padded;
-    std::unique_ptr<float[]> memory(new (std::nothrow) float[n_parts * size + n_examples * n_padded]());
-    if (!memory) return false;
-    float* const sums = memory.get();
-    float* const d = sums + n_parts * size;
+    const long n_parts = number_of_parts(n_examples, TILE, flops), size = n_padded * k_padded;
+    const Scratch<float> sums(n_parts * size), d(n_examples * n_padded);
+    if (sums.empty() || d.empty()) return false;
+    std::fill_n(&sums[0], n_parts * size, 0.f);
+    std::fill_n(&d[0], n_examples * n_padded, 0.f);
     for (long row = 0; row < n_examples; ++row)
         for (long j = 0; j < n; ++j) d[row * n_padded + j] = alpha * b.data[row * b.row_stride + j * b.column_stride];
     for_each_range(n_examples, TILE, flops, [&](long from, long to, long part) {
@@ -192,10 +196,8 @@ inline bool narrow_gemm_of_transposed(float alpha, const Matrix& a, const Matrix
         for (long i = 0; i < k; i += LANES) {
             v8 total = load(sums + j * k_padded + i);
             for (long part = 1; part < n_parts; ++part) total += load(sums + part * size + j * k_padded + i);
-            for (long lane = 0; lane < std::min(LANES, k - i); ++lane) {
-                float& element = c.data[(i + lane) * c.row_stride + j];
-                element = beta == 0 ? total[lane] : total[lane] + beta * element;
-            }
+            for (long lane = 0; lane < std::min(LANES, k - i); ++lane)
+                put(c.data[(i + lane) * c.row_stride + j], total[lane], beta);
         }
     return true;
 }
@@ -245,9 +247,9 @@ inline void unpacked_columns(float alpha, const Matrix& a, const float* b, long 
 // C = alpha A B + beta C, for contiguous rows of B, and few of them or of C. False if there is no memory for it.
 inline bool unpacked_gemm(float alpha, const Matrix& a, const Matrix& b, float beta, const Matrix& c) {
     const long k = a.columns, m = c.rows, whole = c.columns / TILE * TILE, rest = c.columns - whole;
-    std::unique_ptr<float[]> memory(new (std::nothrow) float[(k + m) * TILE]());
-    if (!memory) return false;
-    float *const b_rest = memory.get(), *const c_rest = b_rest + k * TILE;
+    const Scratch<float> b_rest(k * TILE), c_rest(m * TILE);
+    if (b_rest.empty() || c_rest.empty()) return false;
+    std::fill_n(&b_rest[0], k * TILE, 0.f);
     for_each_range(c.columns, TILE, 2.0 * m * c.columns * k, [&](long from, long to, long) {
         for (long j = from; j < std::min(to, whole); j += TILE)
             unpacked_columns(alpha, a, b.data + j, b.row_stride, beta, c.data + j, c.row_stride);
@@ -255,10 +257,7 @@ inline bool unpacked_gemm(float alpha, const Matrix& a, const Matrix& b, float b
         for (long i = 0; i < k; ++i) std::copy_n(b.data + i * b.row_stride + whole, rest, b_rest + i * TILE);
         unpacked_columns(alpha, a, b_rest, TILE, 0, c_rest, TILE);
         for (long i = 0; i < m; ++i)
-            for (long j = 0; j < rest; ++j) {
-                float& element = c.data[i * c.row_stride + whole + j];
-                element = beta == 0 ? c_rest[i * TILE + j] : c_rest[i * TILE + j] + beta * element;
-            }
+            for (long j = 0; j < rest; ++j) put(c.data[i * c.row_stride + whole + j], c_rest[i * TILE + j], beta);
     });
     return true;
 }
@@ -306,7 +305,7 @@ double sum_of_block(const float* x, long n, Function function) {
 }
 
 // Sum of function(x[i]) over n contiguous floats. part_sums has room for a double a part.
-inline long n_parts_of_sum(long n) { return (n + BLOCK * BLOCKS_OF_A_PART - 1) / (BLOCK * BLOCKS_OF_A_PART); }
+inline long n_parts_of_sum(long n) { return number_of_tiles(n, BLOCK * BLOCKS_OF_A_PART); }
 
 template <class Function>
 double sum_of(const float* x, long n, double* part_sums, Function function) {
@@ -347,7 +346,7 @@ inline void column_sums(const float* x, long n_rows, long n_columns, float* sums
 constexpr long TANH_PART = 4096;
 
 inline void tanh(const float* x, long n, float* to) {
-    const long n_parts = (n + TANH_PART - 1) / TANH_PART;
+    const long n_parts = number_of_tiles(n, TANH_PART);
     for_each(n_parts, n_parts > 8, [=](long part) {
         const long end = std::min(n, (part + 1) * TANH_PART);
         long i = part * TANH_PART;

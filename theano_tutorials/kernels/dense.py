@@ -15,14 +15,12 @@ All are for float32; anything else is left to Theano.
 import numpy as np
 import theano.tensor as T
 from theano import scalar
-from theano.compile import optdb
 from theano.gof import Apply, local_optimizer
 from theano.tensor import blas
 from theano.tensor.elemwise import Elemwise, Sum
-from theano.tensor.opt import in2out
 
 from theano_tutorials.backend import serial_blas
-from theano_tutorials.kernels.op import TAG, KernelOp, c_kernels_wanted, is_float32
+from theano_tutorials.kernels.op import KernelOp, is_float32, register
 
 
 class _Product(KernelOp):
@@ -61,7 +59,7 @@ class ThreadedDot(_Product):
         outputs[0][0] = np.dot(*inputs)
 
     def c_code(self, node, name, inputs, outputs, sub):
-        return f"if (!kernels::dot({', '.join([*inputs, *outputs])})) {sub['fail']}"
+        return self.call("dot", [*inputs, *outputs], sub)
 
 
 class ThreadedGemm(_Product):
@@ -88,7 +86,7 @@ class ThreadedGemm(_Product):
         outputs[0][0] = z
 
     def c_code(self, node, name, inputs, outputs, sub):
-        return f"if (!kernels::update({', '.join([*inputs, *outputs])})) {sub['fail']}"
+        return self.call("update", [*inputs, *outputs], sub)
 
 
 class SumOf(KernelOp):
@@ -119,8 +117,7 @@ class SumOf(KernelOp):
         outputs[0][0] = np.asarray(function(inputs[0], dtype="float64").sum(), dtype="float32")
 
     def c_code(self, node, name, inputs, outputs, sub):
-        (x,), (z,) = inputs, outputs
-        return f"if (!kernels::sum_of({x}, {z}, kernels::{self.function}())) {sub['fail']}"
+        return self.call("sum_of", [*inputs, *outputs, f"kernels::{self.function}()"], sub)
 
 
 class ColumnSums(KernelOp):
@@ -141,8 +138,7 @@ class ColumnSums(KernelOp):
         outputs[0][0] = inputs[0].sum(axis=0)
 
     def c_code(self, node, name, inputs, outputs, sub):
-        (x,), (z,) = inputs, outputs
-        return f"if (!kernels::column_sums({x}, {z})) {sub['fail']}"
+        return self.call("column_sums", [*inputs, *outputs], sub)
 
 
 class VectorTanh(KernelOp):
@@ -160,8 +156,7 @@ class VectorTanh(KernelOp):
         outputs[0][0] = np.tanh(inputs[0])
 
     def c_code(self, node, name, inputs, outputs, sub):
-        (x,), (z,) = inputs, outputs
-        return f"if (!kernels::tanh({x}, {z})) {sub['fail']}"
+        return self.call("tanh", [*inputs, *outputs], sub)
 
 
 @local_optimizer([blas.Dot22, blas.Gemm])
@@ -212,10 +207,8 @@ def tutorials_vector_tanh(node):
     return [VectorTanh()(x)] if x.ndim and is_float32(x) else None
 
 
-if c_kernels_wanted():
-    # After the gradient's 1 - sqr(tanh(x)) has met the forward's tanh(x), before Elemwise Ops are fused at 49.
-    for _rewrite in (tutorials_sum_of_squares, tutorials_column_sums, tutorials_vector_tanh):
-        optdb.register(_rewrite.__name__, in2out(_rewrite), 48.5, "fast_run", TAG)
-if c_kernels_wanted() and serial_blas:
-    # After BLAS Ops have been made to work in place at 70.
-    optdb.register("tutorials_threaded_products", in2out(tutorials_threaded_products), 70.5, "fast_run", TAG)
+# After the gradient's 1 - sqr(tanh(x)) has met the forward's tanh(x), before Elemwise Ops are fused at 49.
+for _rewrite in (tutorials_sum_of_squares, tutorials_column_sums, tutorials_vector_tanh):
+    register(_rewrite, 48.5)
+if serial_blas:
+    register(tutorials_threaded_products, 70.5)  # after BLAS Ops have been made to work in place at 70

@@ -81,9 +81,9 @@ bool sum_of(PyArrayObject* x, PyArrayObject*& z, Function function) {
     const InOrder in_x(x);
     if (!in_x || !prepare(z, 0, nullptr, NPY_FLOAT32)) return false;
     const long n = PyArray_SIZE(x);
-    const std::unique_ptr<double[]> part_sums(new (std::nothrow) double[n_parts_of_sum(n)]);
-    if (!part_sums) return PyErr_NoMemory(), false;
-    *(float*)PyArray_DATA(z) = sum_of(static_cast<const float*>(in_x), n, part_sums.get(), function);
+    const Scratch<double> part_sums(n_parts_of_sum(n));
+    if (part_sums.empty()) return PyErr_NoMemory(), false;
+    *(float*)PyArray_DATA(z) = sum_of(static_cast<const float*>(in_x), n, part_sums, function);
     return true;
 }
 

@@ -20,6 +20,8 @@ from theano.tensor.elemwise import Elemwise
 from theano.tensor.opt import Shape_i, in2out
 from theano.tensor.subtensor import Subtensor
 
+from theano_tutorials.kernels.op import TAG
+
 _SLICE = (slice(int64, int64, None),)
 _BEFORE_SHAPES = 0.05  # in the order of optdb: ShapeOpt, at 0.1, would write the length out
 
@@ -153,4 +155,4 @@ def tutorials_minibatch(node):
     return [minibatch] if minibatch.type == node.outputs[0].type else None
 
 
-optdb.register("tutorials_minibatch", in2out(tutorials_minibatch), _BEFORE_SHAPES, "fast_run", "tutorials_kernels")
+optdb.register("tutorials_minibatch", in2out(tutorials_minibatch), _BEFORE_SHAPES, "fast_run", TAG)

@@ -4,7 +4,9 @@ import hashlib
 from pathlib import Path
 
 import theano
+from theano.compile import optdb
 from theano.gof.op import Op
+from theano.tensor.opt import in2out
 
 from theano_tutorials.backend import NO_PROPERTIES
 
@@ -22,6 +24,12 @@ def _digest():
 def c_kernels_wanted():
     """Whether there is a C++ compiler; without one Theano runs its own Ops in Python."""
     return bool(theano.config.cxx)
+
+
+def register(rewrite, position):
+    """Put a rewrite of nodes into Theano's database under its own name; see there for positions."""
+    if c_kernels_wanted():
+        optdb.register(rewrite.__name__, in2out(rewrite), position, "fast_run", TAG)
 
 
 def is_float32(*variables):
@@ -52,3 +60,8 @@ class KernelOp(Op):
 
     def c_code_cache_version(self):
         return self.VERSION
+
+    @staticmethod
+    def call(function, arguments, sub):
+        """C code that calls a function of the header, which returns false with a Python error set where it fails."""
+        return f"if (!kernels::{function}({', '.join(arguments)})) {sub['fail']}"

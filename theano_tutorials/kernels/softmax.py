@@ -5,12 +5,10 @@ Theano's Op for float32 scores and int32 labels; anything else is left to Theano
 """
 
 import numpy as np
-from theano.compile import optdb
 from theano.gof import Apply, local_optimizer
 from theano.tensor.nnet.nnet import CrossentropySoftmaxArgmax1HotWithBias
-from theano.tensor.opt import in2out
 
-from theano_tutorials.kernels.op import TAG, KernelOp, c_kernels_wanted, is_float32
+from theano_tutorials.kernels.op import KernelOp, is_float32, register
 
 
 class SoftmaxNLL(KernelOp):
@@ -41,7 +39,7 @@ class SoftmaxNLL(KernelOp):
         outputs[2][0] = scores.argmax(axis=1).astype("int32")
 
     def c_code(self, node, name, inputs, outputs, sub):
-        return f"if (!kernels::softmax({', '.join([*inputs, *outputs])})) {sub['fail']}"
+        return self.call("softmax", [*inputs, *outputs], sub)
 
 
 @local_optimizer([CrossentropySoftmaxArgmax1HotWithBias])
@@ -53,5 +51,4 @@ def tutorials_vector_softmax(node):
     return SoftmaxNLL()(x, b, y, return_list=True) if is_float32(x, b) and y.dtype == "int32" else None
 
 
-if c_kernels_wanted():
-    optdb.register("tutorials_vector_softmax", in2out(tutorials_vector_softmax), 48.5, "fast_run", TAG)
+register(tutorials_vector_softmax, 48.5)  # where those of dense.py are
