@@ -25,11 +25,11 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "benchmarks"
 CACHES = BUILD / "caches"
 THREADS = (1, 2)
-EPOCH_THREADS = {"logreg": THREADS, "mlp": THREADS, "lenet": (2,)}  # LeNet's slow peers take minutes
 OURS = "theano"
 KINDS = (OURS, "torch eager", "torch compile", "jax step", "jax scan", "numpy")
 REWRITES = (
     "tutorials_conv_pool_tanh",
+    "tutorials_winograd",
     "tutorials_threaded_products",
     "tutorials_sum_of_squares",
     "tutorials_column_sums",
@@ -44,9 +44,9 @@ COMPILING = (OURS, "torch compile", "jax step")
 TRIAL_UPDATES = {"logreg": 83, "mlp": 500, "lenet": 5}
 TRIAL_LIMIT, EPOCH_LIMIT, START_LIMIT = 60, 150, 300
 # Rounds, and those for a kind slower than SLOW times the best peer; beyond VERY_SLOW it has one.
-ROUNDS = {"logreg": 20, "mlp": 5, "lenet": 3}
+ROUNDS = {"logreg": 20, "mlp": 9, "lenet": 5}
 ROUNDS_SLOW, SLOW, VERY_SLOW = 2, 1.5, 3
-START_ROUNDS = TRAIN_ROUNDS = 1
+START_ROUNDS, TRAIN_ROUNDS = 2, 3
 ABLATION_ROUNDS = {"logreg": 10, "mlp": 3, "lenet": 1}
 # An epoch longer than this counts, although it is the first.
 NEEDS_NO_WARMING = 5
@@ -300,8 +300,7 @@ def _check_wrong(model, wrong, tolerance):
 def measure_epochs(peers, results):
     """Seconds of an epoch, in turn; errors after the first, and the peak of memory after it."""
     return {
-        model: {str(n_threads): _epochs(peers, results, model, n_threads) for n_threads in EPOCH_THREADS[model]}
-        for model in MODELS
+        model: {str(n_threads): _epochs(peers, results, model, n_threads) for n_threads in THREADS} for model in MODELS
     }
 
 
@@ -382,7 +381,9 @@ def measure_growth(peers, results):
             for kind in _fastest_of_libraries(results, model):
                 runs = []
                 try:
-                    with Worker(peers, kind, best_variant(results, model, kind), 2, problem) as worker:
+                    with Worker(
+                        peers, kind, best_variant(results, model, kind), 2, problem, limit=TRIAL_LIMIT
+                    ) as worker:
                         worker.ask("epoch", TRIAL_LIMIT)
                         while len(runs) < GROWTH_RUNS and sum(runs) < GROWTH_SECONDS:
                             runs.append(worker.ask("epoch", TRIAL_LIMIT)["seconds"])

@@ -1,7 +1,8 @@
-"""The Ops of kernels/conv_pool.py and their rewrite, against the plain Theano graph.
+"""The Ops of kernels/conv_pool.py and their rewrites, against the plain Theano graph.
 
 Where two of them are compared, inputs are multiples of 1/8 or 1/32. Convolutions are then
-exact in float32, so that both see the same maxima and the same ties.
+exact in float32, so that both see the same maxima and the same ties. Those of Winograd's
+algorithm are not, and it is compared for values that make no ties.
 """
 
 import os
@@ -27,6 +28,8 @@ from theano_tutorials.kernels.conv_pool import NAME, ConvPoolTanh, ConvPoolTanhG
 from theano_tutorials.kernels.op import FOLDER
 
 KERNELS = {"ConvPoolTanh", "ConvPoolTanhGrad"}
+WINOGRAD = "tutorials_winograd"
+WITHOUT_REWRITES = Mode("cvm", None)
 # Theano's names for these Ops.
 OF_THEANO = re.compile("Conv2d|Corr|^Pool|PoolGrad")
 # tanh is within 3 ulp of the exact value, and Theano's within 1: 4 * 2^-23 of it.
@@ -56,10 +59,11 @@ def names_of_ops(outputs, excluding=()):
 
 @pytest.fixture(scope="module", params=[True, False], ids=["convolution", "correlation"])
 def functions(request):
-    """Function of x, W, b, g that has our Ops, the same without, and our Op by itself."""
+    """Function of x, W, b, g that has our Ops, without Winograd's algorithm, the same without them, filter_flip."""
     graph = with_gradients(layer(filter_flip=request.param))
-    ours = theano.function([x, W, b, g], graph)
-    plain = theano.function([x, W, b, g], graph, mode=theano.compile.get_default_mode().excluding(NAME))
+    mode = theano.compile.get_default_mode()
+    ours = theano.function([x, W, b, g], graph, mode=mode.excluding(WINOGRAD))
+    plain = theano.function([x, W, b, g], graph, mode=mode.excluding(NAME))
     assert {type(node.op).__name__ for node in ours.maker.fgraph.apply_nodes} >= KERNELS
     return ours, plain, request.param
 
@@ -167,14 +171,20 @@ def test_gradients_are_slopes(n_channels):
         np.testing.assert_allclose(gradient, slopes, rtol=0, atol=1e-5)
 
 
-def test_equal_windows_stay_equal():
+@pytest.mark.parametrize("winograd", [False, True])
+def test_equal_windows_stay_equal(winograd):
     rng = np.random.RandomState(0)
-    op = theano.function([x, W, b], ConvPoolTanh()(x, W, b))
-    images = np.broadcast_to(rng.uniform(size=(2, 3, 1, 1)), (2, 3, 13, 12)).astype("float32")
-    filters, bias = rng.normal(size=(21, 3, 5, 4)).astype("float32"), rng.normal(size=21).astype("float32")
+    op = theano.function([x, W, b], ConvPoolTanh(winograd=winograd)(x, W, b), mode=WITHOUT_REWRITES)
+    images = np.broadcast_to(rng.uniform(size=(2, 5, 1, 1)), (2, 5, 13, 12)).astype("float32")
+    filters, bias = rng.normal(size=(21, 5, 5, 5)).astype("float32"), rng.normal(size=21).astype("float32")
     out, mask = op(images, filters, bias)
     assert (mask == 0b1111).all()
-    assert (out == out[:, :, :1, :1]).all()
+    if not winograd:
+        assert (out == out[:, :, :1, :1]).all()
+    # Of rows that are constant, the two windows side by side are equal, and no others.
+    images = np.broadcast_to(rng.uniform(size=(2, 5, 13, 1)), (2, 5, 13, 12)).astype("float32")
+    out, mask = op(images, filters, bias)
+    assert np.isin(mask, [0b0011, 0b1100]).all()
 
 
 def test_nan_as_in_plain_theano(functions):
@@ -225,6 +235,70 @@ def test_shapes_that_do_not_fit(functions, way, shapes, message):
 def test_types_that_do_not_fit(inputs):
     with pytest.raises(TypeError, match="expected a float32 tensor of"):
         ConvPoolTanh()(*inputs)
+
+
+# ---- Winograd's algorithm ----
+
+
+@pytest.fixture(scope="module")
+def winograd_functions():
+    """Functions of x, W, b, g that use Winograd's algorithm: all results with the mask, those without it."""
+    graph = with_gradients(layer())
+    default = theano.function([x, W, b, g], graph)
+    ops = {type(node.op): node.op for node in default.maker.fgraph.apply_nodes}
+    assert ops[ConvPoolTanh].winograd
+    assert ops[ConvPoolTanhGrad].winograd
+    out, mask = ConvPoolTanh(winograd=True)(x, W, b)
+    with_mask = theano.function([x, W, b, g], [*with_gradients(out), mask])
+    return default, with_mask
+
+
+@st.composite
+def winograd_problems(draw):
+    n, channels, filters = draw(st.integers(1, 20)), draw(st.integers(4, 30)), draw(st.integers(1, 60))
+    size = [draw(st.integers(6, 20)), draw(st.integers(6, 20))]
+    rng = np.random.RandomState(draw(st.integers(0, 2**32 - 1)))
+    shapes = [(n, channels, *size), (filters, channels, 5, 5), (filters,)]
+    arrays = [rng.normal(size=shape).astype("float32") for shape in shapes]
+    arrays[1] /= np.float32(np.sqrt(channels * 25))  # so that values to be pooled are about 1
+    gout = rng.normal(size=(n, filters, *((side - 4) // 2 for side in size))).astype("float32")
+    ways = st.sampled_from(["as it is", "transposed", "reversed", "sliced"])
+    return [strided(a, draw(ways)) if a.ndim == 4 else a for a in [*arrays, gout]]
+
+
+@given(problem=winograd_problems())
+def test_winograd_equals_the_formulas(winograd_functions, problem):
+    x, W, b, g = problem
+    out, dx, dW, db, mask = winograd_functions[1](*problem)
+    for result, value in zip(winograd_functions[0](*problem), [out, dx, dW, db]):
+        np.testing.assert_array_equal(result, value)
+    outputs, gradients = [[None], [None]], [[None], [None], [None]]
+    as_double = [array.astype("float64") for array in (x, W, b)]
+    ConvPoolTanh().perform(None, as_double, outputs)
+    # Which of two places that are nearly equal is the maximum depends on rounding, so the gradients follow its mask.
+    ConvPoolTanhGrad().perform(None, [*as_double[:2], outputs[0][0], mask, g.astype("float64")], gradients)
+    np.testing.assert_allclose(out, outputs[0][0], rtol=0, atol=2e-5)
+    assert np.mean(mask != outputs[1][0]) < 1e-3
+    assert np.isin(mask, [1, 2, 4, 8]).all()
+    for result, (value,) in zip([dW, db, dx], gradients):
+        assert result.shape == value.shape
+        np.testing.assert_allclose(result, value, rtol=0, atol=2e-5 * max(1, np.abs(value).max()))
+
+
+@pytest.mark.parametrize("shapes", [[(4, 3, 9, 9), (6, 3, 5, 5)], [(4, 6, 9, 9), (6, 6, 4, 5)]])
+def test_winograd_is_not_for_few_channels_or_other_filters(shapes):
+    rng = np.random.RandomState(1)
+    arrays = [rng.normal(size=shape).astype("float32") for shape in [*shapes, (6,)]]
+    ops = [ConvPoolTanh(winograd=winograd)(x, W, b)[0] for winograd in (False, True)]
+    np.testing.assert_array_equal(*theano.function([x, W, b], ops, mode=WITHOUT_REWRITES)(*arrays))
+
+
+@pytest.mark.parametrize("excluded", [None, WINOGRAD])
+def test_winograd_is_excluded_by_name(excluded):
+    graph = FunctionGraph([x, W, b, g], with_gradients(layer()))
+    theano.compile.get_default_mode().excluding(*[excluded] if excluded else []).optimizer.optimize(graph)
+    ops = [node.op for node in graph.apply_nodes if isinstance(node.op, (ConvPoolTanh, ConvPoolTanhGrad))]
+    assert [op.winograd for op in ops] == [excluded is None] * 2
 
 
 # ---- The rewrite ----
@@ -338,13 +412,19 @@ import numpy as np, theano, theano.tensor as T
 from theano_tutorials.kernels.conv_pool import ConvPoolTanh
 
 x, W, g, b = T.tensor4(), T.tensor4(), T.tensor4(), T.vector()
-out, mask = ConvPoolTanh()(x, W, b)
-function = theano.function([x, W, b, g], [out, mask, *T.grad(None, [x, W, b], known_grads={out: g})])
 rng = np.random.RandomState(0)
-arrays = [rng.normal(size=s).astype("float32") for s in [(50, 3, 16, 16), (20, 3, 5, 5), (20,), (50, 20, 6, 6)]]
+sizes = [(50, 4, 16, 16), (20, 4, 5, 5), (20,), (50, 20, 6, 6)]
+arrays = [rng.normal(size=size).astype("float32") for size in sizes]
+functions = []
+for winograd in (False, True):
+    out, mask = ConvPoolTanh(winograd=winograd)(x, W, b)
+    outputs = [out, mask, *T.grad(None, [x, W, b], known_grads={out: g})]
+    functions.append(theano.function([x, W, b, g], outputs, mode=theano.Mode("cvm", None)))
 
 def digest():
-    return hashlib.sha256(b"".join(array.tobytes() for array in function(*arrays))).hexdigest()
+    results = [array.tobytes() for function in functions for array in function(*arrays)]
+    assert results[0] != results[5]
+    return hashlib.sha256(b"".join(results)).hexdigest()
 
 def n_threads():
     return len(os.listdir("/proc/self/task"))

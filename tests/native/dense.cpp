@@ -164,12 +164,13 @@ static void test_softmax(long n_rows, long n) {
 // Each part runs once, whoever takes it; also from within a loop, and from several threads at once.
 static void test_threads() {
     for (long n = 0; n < 300; ++n) {
-        std::vector<int> runs(n), inner(n);
+        std::vector<int> runs(n), inner(3 * n);
         for_each(n, true, [&](long i) {
-            for_each(3, true, [&](long) { ++inner[i]; });
+            for_each(3, true, [&](long j) { ++inner[3 * i + j]; });
             ++runs[i];
         });
-        for (long i = 0; i < n; ++i) expect(runs[i] == 1 && inner[i] == 3, "parts", n, i, runs[i]);
+        for (long i = 0; i < n; ++i) expect(runs[i] == 1, "parts", n, i, runs[i]);
+        for (long i = 0; i < 3 * n; ++i) expect(inner[i] == 1, "parts within parts", n, i, inner[i]);
     }
     std::vector<std::thread> callers;
     std::atomic<long> total{0};

@@ -100,6 +100,14 @@ static inline void convolve(const ConvPoolSizes& s, const float* image, const fl
         }
 }
 
+// Maximum over the four places of a pool, and bit k where place k has it.
+static inline void pool_places(const v8 (&places)[4], v8& top, v8i& hits) {
+    top = places[0];
+    for (long k = 1; k < 4; ++k) top = places[k] > top ? places[k] : top;
+    hits = v8i{};
+    for (long k = 0; k < 4; ++k) hits |= (places[k] == top) & (1 << k);
+}
+
 // Maximum over each pool of a group, and which of its places have it, for one block of filters: [filter][pool].
 template <long N>
 static void pool_group(const ConvPoolSizes& s, const float* image, const float* weights, long begin, long pools,
@@ -120,13 +128,28 @@ static void pool_group(const ConvPoolSizes& s, const float* image, const float* 
                 for (long k = 0; k < 4 * N; ++k) kept[i][k / N][k % N] = sums[k / N][k % N];
                 continue;
             }
-            for (long v = 0; v < N; ++v) {
-                v8 most = sums[0][v];
-                for (long k = 1; k < 4; ++k) most = sums[k][v] > most ? sums[k][v] : most;
-                v8i hit = {};
-                for (long k = 0; k < 4; ++k) hit |= (sums[k][v] == most) & (1 << k);
-                top[v][i] = most;
-                hits[v][i] = hit;
+            for (long v = 0; v < N; ++v)
+                pool_places({sums[0][v], sums[1][v], sums[2][v], sums[3][v]}, top[v][i], hits[v][i]);
+        }
+    }
+}
+
+// Pools of up to eight filters, [pool][filter] in whole vectors, to rows of the result, [filter][pool].
+static void finish_pools(v8* top, v8i* hits, long pools, const float* bias, long filters, long row, float* out,
+                         uint8_t* mask) {
+    for (long p = 0; p < pools; p += LANES) {
+        transpose(top + p);
+        transpose(hits + p);
+        const long n = std::min(LANES, pools - p);
+        for (long f = 0; f < filters; ++f) {
+            const v8 y = tanh(top[p + f] + bias[f]);
+            const v8b bits = __builtin_convertvector(hits[p + f], v8b);
+            if (n == LANES) {
+                store(out + f * row + p, y);
+                std::memcpy(mask + f * row + p, &bits, LANES);
+            } else {
+                store_part(out + f * row + p, y, n);
+                std::memcpy(mask + f * row + p, &bits, n);
             }
         }
     }
@@ -141,24 +164,11 @@ static void pool_block(const ConvPoolSizes& s, const float* image, const float* 
     for (long begin = 0; begin < all; begin += GROUP) {
         const long pools = std::min(GROUP, all - begin);
         pool_group<N>(s, image, weights, begin, pools, top, hits);
-        for (long v = 0; v < N; ++v)
-            for (long p = 0; p < pools; p += LANES) {
-                transpose(top[v] + p);
-                transpose(hits[v] + p);
-                const long n = std::min(LANES, pools - p);
-                for (long f = v * LANES; f < std::min(filters, (v + 1) * LANES); ++f) {
-                    const v8 y = tanh(top[v][p + f % LANES] + bias[f]);
-                    const v8b bits = __builtin_convertvector(hits[v][p + f % LANES], v8b);
-                    float* to = out + f * all + begin + p;
-                    if (n == LANES) {
-                        store(to, y);
-                        std::memcpy(mask + f * all + begin + p, &bits, LANES);
-                    } else {
-                        store_part(to, y, n);
-                        std::memcpy(mask + f * all + begin + p, &bits, n);
-                    }
-                }
-            }
+        for (long v = 0; v < N && v * LANES < filters; ++v) {
+            const long to = v * LANES * all + begin;
+            finish_pools(top[v], hits[v], pools, bias + v * LANES, std::min(LANES, filters - v * LANES), all, out + to,
+                         mask + to);
+        }
     }
 }
 
@@ -277,14 +287,16 @@ static inline void visit_taps(const ConvPoolSizes& s, const Layout& at, const Vi
 // Eight pixels of eight channels at a time, between [channel][pixel] and [pixel][channel].
 template <class Move>
 static inline void visit_tiles(long channels, long pixels, const Move& move) {
-    for (long p = 0; p < pixels; p += LANES)
-        for (long c = 0; c < channels; c += LANES)
+    for (long c = 0; c < channels; c += LANES)
+        for (long p = 0; p < pixels; p += LANES)
             move(c, std::min(LANES, channels - c), p, std::min(LANES, pixels - p));
 }
 
 // Reads nothing from end on.
 static void to_layout(const ConvPoolSizes& s, const Layout& at, const float* x, const float* end, float* to) {
     const long all = s.height * s.width;
+    // The next image: its channels are too many streams for the processor to foresee.
+    for (long i = 0; i < s.pixels(); i += 16) __builtin_prefetch(x + s.pixels() + i, 0, 2);
     if (!at.narrow)
         return visit_tiles(s.channels, all, [&](long c, long n_c, long p, long n_p) {
             v8 tile[LANES] = {};
@@ -439,6 +451,22 @@ static void image_grad(const ConvPoolSizes& s, const Layout& at, const float* W,
     }
 }
 
+// dW and db from those of the parts.
+static void sum_parts(const ConvPoolSizes& s, const Layout& at, long parts, float* sums, const double* bias_sums,
+                      float* dW, float* db) {
+    const long n_dW = s.filters * at.filter;
+    for_each(s.filters, pays(s), [&](long f) {
+        double bias_total = 0;
+        for (long part = 0; part < parts; ++part) bias_total += bias_sums[part * s.filters + f];
+        db[f] = bias_total;
+        float* total = sums + f * at.filter;
+        for (long part = 1; part < parts; ++part)
+            for (long i = 0; i < at.filter; i += LANES)
+                store(total + i, load(total + i) + load(total + part * n_dW + i));
+        visit_taps(s, at, [&](long to, long from) { dW[f * s.channels * s.taps() + to] = total[from]; });
+    });
+}
+
 // Gradients of conv_pool_tanh, given gout, that of its output; dx may be null. False if there was not enough memory.
 static bool conv_pool_tanh_grad(const ConvPoolSizes& s, const float* x, const float* W, const float* out,
                                 const uint8_t* mask, const float* gout, float* dW, float* db, float* dx) {
@@ -483,16 +511,7 @@ static bool conv_pool_tanh_grad(const ConvPoolSizes& s, const float* x, const fl
         }
     });
 
-    for_each(s.filters, pays(s), [&](long f) {
-        double bias_total = 0;
-        for (long part = 0; part < parts; ++part) bias_total += bias_sums[part * s.filters + f];
-        db[f] = bias_total;
-        float* total = sums + f * at.filter;
-        for (long part = 1; part < parts; ++part)
-            for (long i = 0; i < at.filter; i += LANES)
-                store(total + i, load(total + i) + load(total + part * n_dW + i));
-        visit_taps(s, at, [&](long to, long from) { dW[f * s.channels * s.taps() + to] = total[from]; });
-    });
+    sum_parts(s, at, parts, sums, bias_sums, dW, db);
     return true;
 }
 

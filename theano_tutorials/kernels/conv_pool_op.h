@@ -2,7 +2,7 @@
 #pragma once
 
 #include "arrays.h"
-#include "conv_pool.h"
+#include "winograd.h"
 
 namespace kernels {
 
@@ -19,8 +19,8 @@ static bool read_sizes(PyArrayObject* x, PyArrayObject* W, bool flipped, ConvPoo
     return false;
 }
 
-static bool conv_pool_tanh(PyArrayObject* x, PyArrayObject* W, PyArrayObject* b, bool flipped, PyArrayObject*& out,
-                           PyArrayObject*& mask) {
+static bool conv_pool_tanh(PyArrayObject* x, PyArrayObject* W, PyArrayObject* b, bool flipped, bool with_winograd,
+                           PyArrayObject*& out, PyArrayObject*& mask) {
     ConvPoolSizes s;
     if (!read_sizes(x, W, flipped, s)) return false;
     if (PyArray_DIM(b, 0) != s.filters) {
@@ -31,8 +31,9 @@ static bool conv_pool_tanh(PyArrayObject* x, PyArrayObject* W, PyArrayObject* b,
     const InOrder in_x(x), in_W(W), in_b(b);
     if (!in_x || !in_W || !in_b || !prepare(out, 4, shape, NPY_FLOAT32) || !prepare(mask, 4, shape, NPY_UINT8))
         return false;
-    if (conv_pool_tanh(s, in_x, in_W, in_b, static_cast<float*>(PyArray_DATA(out)),
-                       static_cast<uint8_t*>(PyArray_DATA(mask))))
+    decltype(&winograd::conv_pool_tanh) run = conv_pool_tanh;
+    if (with_winograd && winograd::fits(s)) run = winograd::conv_pool_tanh;
+    if (run(s, in_x, in_W, in_b, static_cast<float*>(PyArray_DATA(out)), static_cast<uint8_t*>(PyArray_DATA(mask))))
         return true;
     PyErr_NoMemory();
     return false;
@@ -40,8 +41,8 @@ static bool conv_pool_tanh(PyArrayObject* x, PyArrayObject* W, PyArrayObject* b,
 
 // dx may be null: then that gradient is not computed.
 static bool conv_pool_tanh_grad(PyArrayObject* x, PyArrayObject* W, PyArrayObject* out, PyArrayObject* mask,
-                                PyArrayObject* gout, bool flipped, PyArrayObject*& dW, PyArrayObject*& db,
-                                PyArrayObject** dx) {
+                                PyArrayObject* gout, bool flipped, bool with_winograd, PyArrayObject*& dW,
+                                PyArrayObject*& db, PyArrayObject** dx) {
     ConvPoolSizes s;
     if (!read_sizes(x, W, flipped, s)) return false;
     const npy_intp shape[] = {s.images, s.filters, s.rows(), s.columns()};
@@ -57,9 +58,10 @@ static bool conv_pool_tanh_grad(PyArrayObject* x, PyArrayObject* W, PyArrayObjec
     if (!in_x || !in_W || !in_out || !in_mask || !in_gout || !prepare(dW, 4, PyArray_DIMS(W), NPY_FLOAT32) ||
         !prepare(db, 1, PyArray_DIMS(W), NPY_FLOAT32) || (dx && !prepare(*dx, 4, PyArray_DIMS(x), NPY_FLOAT32)))
         return false;
-    if (conv_pool_tanh_grad(s, in_x, in_W, in_out, in_mask, in_gout, static_cast<float*>(PyArray_DATA(dW)),
-                            static_cast<float*>(PyArray_DATA(db)),
-                            dx ? static_cast<float*>(PyArray_DATA(*dx)) : nullptr))
+    decltype(&winograd::conv_pool_tanh_grad) run = conv_pool_tanh_grad;
+    if (with_winograd && winograd::fits(s)) run = winograd::conv_pool_tanh_grad;
+    if (run(s, in_x, in_W, in_out, in_mask, in_gout, static_cast<float*>(PyArray_DATA(dW)),
+            static_cast<float*>(PyArray_DATA(db)), dx ? static_cast<float*>(PyArray_DATA(*dx)) : nullptr))
         return true;
     PyErr_NoMemory();
     return false;

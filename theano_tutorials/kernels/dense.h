@@ -27,6 +27,9 @@ struct Matrix {
     Matrix column_range(long from, long to) const {
         return {data + from * column_stride, rows, to - from, row_stride, column_stride};
     }
+    Matrix from_last_row() const {
+        return {data + (rows - 1) * row_stride, rows, columns, -row_stride, column_stride};
+    }
 };
 
 // C = alpha A B + beta C on one thread; the rows of C must be contiguous. BLAS counts by columns, so it gets the
@@ -203,7 +206,10 @@ inline bool narrow_gemm_of_transposed(float alpha, const Matrix& a, const Matrix
 }
 
 // A few examples: copying the weights into the order that BLAS likes costs as much as it brings. C is computed in tiles
-// of rows and two vectors, with B as it lies in memory.
+// of rows and two vectors, with B as it lies in memory. Whether the weights are B or C, a part has some of their rows: in
+// each product of a minibatch the same ones, which stay in the cache of its processor. The first half of the parts goes
+// through its rows from the last one: a processor fetches what lies ahead of it, out of the cache of another if need be,
+// so both go away from where they meet.
 constexpr long FEW = 64;
 constexpr long TILE_ROWS = 5;
 constexpr long DEPTH = 384;  // of a block of B, which stays in the nearest cache while the rows of C pass
@@ -244,20 +250,64 @@ inline void unpacked_columns(float alpha, const Matrix& a, const float* b, long 
                 c_stride);
 }
 
-// C = alpha A B + beta C, for contiguous rows of B, and few of them or of C. False if there is no memory for it.
+// C = alpha A B + beta C. c_rest is for the last columns of C where it has no room for a whole tile of them.
+inline void unpacked_rows(float alpha, const Matrix& a, const Matrix& b, float* b_rest, float beta, const Matrix& c,
+                          float* c_rest) {
+    const long whole = c.columns / TILE * TILE, rest = c.columns - whole;
+    for (long j = 0; j < whole; j += TILE)
+        unpacked_columns(alpha, a, b.data + j, b.row_stride, beta, c.data + j, c.row_stride);
+    if (rest == 0) return;
+    for (long i = 0; i < b.rows; ++i) {
+        std::copy_n(b.data + i * b.row_stride + whole, rest, b_rest + i * TILE);
+        std::fill_n(b_rest + i * TILE + rest, TILE - rest, 0.f);
+    }
+    if (!c_rest) return unpacked_columns(alpha, a, b_rest, TILE, beta, c.data + whole, c.row_stride);
+    unpacked_columns(alpha, a, b_rest, TILE, 0, c_rest, TILE);
+    for (long row = 0; row < c.rows; ++row)
+        for (long j = 0; j < rest; ++j) put(c.data[row * c.row_stride + whole + j], c_rest[row * TILE + j], beta);
+}
+
+constexpr double FLOPS_OF_A_SUM = 16;  // to add a float of another part takes about as long as so many
+
+// C = alpha A B + beta C, for contiguous rows of B and C, and few of one of them. False if there is no memory for it.
 inline bool unpacked_gemm(float alpha, const Matrix& a, const Matrix& b, float beta, const Matrix& c) {
-    const long k = a.columns, m = c.rows, whole = c.columns / TILE * TILE, rest = c.columns - whole;
-    const Scratch<float> b_rest(k * TILE), c_rest(m * TILE);
-    if (b_rest.empty() || c_rest.empty()) return false;
-    std::fill_n(&b_rest[0], k * TILE, 0.f);
-    for_each_range(c.columns, TILE, 2.0 * m * c.columns * k, [&](long from, long to, long) {
-        for (long j = from; j < std::min(to, whole); j += TILE)
-            unpacked_columns(alpha, a, b.data + j, b.row_stride, beta, c.data + j, c.row_stride);
-        if (to <= whole) return;
-        for (long i = 0; i < k; ++i) std::copy_n(b.data + i * b.row_stride + whole, rest, b_rest + i * TILE);
-        unpacked_columns(alpha, a, b_rest, TILE, 0, c_rest, TILE);
-        for (long i = 0; i < m; ++i)
-            for (long j = 0; j < rest; ++j) put(c.data[i * c.row_stride + whole + j], c_rest[i * TILE + j], beta);
+    const long k = a.columns, m = c.rows, n = c.columns, n_padded = rounded_up(n, TILE);
+    const double flops = 2.0 * m * n * k;
+    const long n_parts = number_of_parts(k, TILE_ROWS, flops);
+    if (k <= m || n_parts == 1) {
+        const long row_parts = number_of_parts(m, TILE_ROWS, flops);
+        const Scratch<float> b_rest(row_parts * k * TILE), c_rest(m * TILE);
+        if (b_rest.empty() || c_rest.empty()) return false;
+        for_each_range(m, TILE_ROWS, flops, [&](long from, long to, long part) {
+            if (k <= FEW)  // it comes from the thread that has computed it
+                for (long i = 0; i < k; ++i)
+                    for (long j = 0; j < n; j += TILE) __builtin_prefetch(b.data + i * b.row_stride + j);
+            Matrix a_part = a.row_range(from, to), c_part = c.row_range(from, to);
+            if (2 * (part + 1) <= row_parts) a_part = a_part.from_last_row(), c_part = c_part.from_last_row();
+            unpacked_rows(alpha, a_part, b, b_rest + part * k * TILE, beta, c_part, c_rest + from * TILE);
+        });
+        return true;
+    }
+    const Scratch<float> sums(n_parts * m * n_padded), b_rest(k * TILE);
+    if (sums.empty() || b_rest.empty()) return false;
+    for_each_range(k, TILE_ROWS, flops, [&](long from, long to, long part) {
+        Matrix a_part = a.column_range(from, to), b_part = b.row_range(from, to);
+        if (2 * (part + 1) <= n_parts) a_part = a_part.transposed().from_last_row().transposed(), b_part = b_part.from_last_row();
+        unpacked_rows(alpha, a_part, b_part, b_rest + from * TILE, 0, {sums + part * m * n_padded, m, n, n_padded, 1},
+                      nullptr);
+    });
+    for_each_range(n, TILE, FLOPS_OF_A_SUM * n_parts * m * n, [&](long from, long to, long) {
+        for (long row = 0; row < m; ++row)
+            for (long j = from; j < to; j += LANES) {
+                const float* of_part = sums + row * n_padded + j;
+                v8 total = load(of_part);
+                for (long part = 1; part < n_parts; ++part) total += load(of_part + part * m * n_padded);
+                float* const element = c.data + row * c.row_stride + j;
+                if (n - j >= LANES)
+                    store(element, beta == 0 ? total : total + beta * load(element));
+                else
+                    for (long i = 0; i < n - j; ++i) put(element[i], total[i], beta);
+            }
     });
     return true;
 }

@@ -33,7 +33,7 @@ class _Product(KernelOp):
     header = "dense_op.h"
 
     def c_libraries(self):
-        return blas.ldflags()
+        return [*super().c_libraries(), *blas.ldflags()]
 
     def c_lib_dirs(self):
         return blas.ldflags(libs=False, libs_dir=True)

@@ -56,7 +56,11 @@ class KernelOp(Op):
         return [str(FOLDER)]
 
     def c_compile_args(self):
-        return ["-pthread", "-Wno-psabi"]
+        return ["-Wno-psabi"]
+
+    def c_libraries(self):
+        # By name: with -pthread, a flag of the compiler, they could not share Theano's precompiled header.
+        return ["pthread"]
 
     def c_code_cache_version(self):
         return self.VERSION

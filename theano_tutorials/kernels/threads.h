@@ -40,6 +40,8 @@ inline void pause_a_moment() {
 constexpr std::chrono::microseconds AWAKE{100};
 constexpr std::chrono::microseconds HELD_UP{1000};
 constexpr std::chrono::milliseconds SERIAL{20};
+// About what it takes to move all that a processor's own cache holds to another one.
+constexpr std::chrono::microseconds CACHE_MOVES{500};
 
 class __attribute__((visibility("default"))) Pool {
     using Clock = std::chrono::steady_clock;
@@ -55,6 +57,7 @@ class __attribute__((visibility("default"))) Pool {
     }
 
     explicit Pool(int n_threads) : n_threads(n_threads < MAX_THREADS ? n_threads : MAX_THREADS) {
+        for (auto& processor : processors) processor.store(-1);
         // Signals are for the threads that know of them.
         sigset_t all, before;
         sigfillset(&all);
@@ -79,7 +82,10 @@ class __attribute__((visibility("default"))) Pool {
         for (int thread = 0; thread < n_threads; ++thread)
             ranges[thread].ticket.store(uint64_t(loop) << 32 | (end(thread) - end(thread - 1)), std::memory_order_release);
         generation.store(loop);
-        if (n_sleeping.load() > 0) wake(generation);
+        if (n_sleeping.load() > 0) {
+            keep_apart();
+            wake(generation);
+        }
         take_parts(0, loop);
         const auto own = Clock::now() - begin;
         wait_while([&] { return finished.load() < size; }, finished, caller_sleeps);
@@ -97,6 +103,19 @@ class __attribute__((visibility("default"))) Pool {
         std::atomic<uint64_t> ticket{0};
         char apart[56];  // each in a cache line of its own
     };
+
+    // The system wakes a thread where it ran before. If that is where the caller runs now, it would wait for its turn
+    // there, for tens of milliseconds even while another processor has nothing to do.
+    void keep_apart() {
+        const int here = sched_getcpu();
+        for (int thread = 1; thread < n_threads; ++thread) {
+            if (processors[thread].load() != here) continue;
+            cpu_set_t others;
+            if (sched_getaffinity(0, sizeof others, &others) != 0) return;
+            CPU_CLR(here, &others);
+            if (CPU_COUNT(&others) > 0) sched_setaffinity(ids[thread].load(), sizeof others, &others);
+        }
+    }
 
     static void wake(std::atomic<uint32_t>& word) {
         syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
@@ -116,24 +135,43 @@ class __attribute__((visibility("default"))) Pool {
 
     long end(int thread) const { return size * (thread + 1) / n_threads; }
 
-    // Each thread begins with its own range: the same part of the data in every loop, which its cache still holds.
+    // Each thread has its own range: the same part of the data in every loop, which its cache still holds. What another
+    // takes from it has to come from that cache and to go back, so that it is late in the next loop, too. Therefore a
+    // thread is helped only where it is much later than that.
     void take_parts(int thread, uint32_t loop) {
-        for (int i = 0; i < n_threads; ++i) {
+        const auto begin = Clock::now();
+        take_range(thread, loop);
+        const auto end = Clock::now();
+        const auto patience = end + std::min<Clock::duration>(3 * (end - begin), CACHE_MOVES);
+        for (int i = 1; i < n_threads; ++i) {
             const int owner = (thread + i) % n_threads;
-            std::atomic<uint64_t>& ticket = ranges[owner].ticket;
-            uint64_t seen = ticket.load(std::memory_order_acquire);
-            while (seen >> 32 == loop && uint32_t(seen) > 0) {
-                if (!ticket.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel)) continue;
-                const uint32_t n_parts = size;
-                call(argument, end(owner) - uint32_t(seen));
-                if (finished.fetch_add(1) + 1 == n_parts && caller_sleeps.load() > 0) wake(finished);
-                seen = ticket.load(std::memory_order_acquire);
-            }
+            while (left(owner, loop) > 0 && Clock::now() < patience) pause_a_moment();
+            take_range(owner, loop);
+        }
+    }
+
+    // How many parts of a range nobody has taken, while the loop lasts.
+    uint32_t left(int owner, uint32_t loop) const {
+        const uint64_t seen = ranges[owner].ticket.load(std::memory_order_acquire);
+        return seen >> 32 == loop ? uint32_t(seen) : 0;
+    }
+
+    void take_range(int owner, uint32_t loop) {
+        std::atomic<uint64_t>& ticket = ranges[owner].ticket;
+        uint64_t seen = ticket.load(std::memory_order_acquire);
+        while (seen >> 32 == loop && uint32_t(seen) > 0) {
+            if (!ticket.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel)) continue;
+            const uint32_t n_parts = size;
+            call(argument, end(owner) - uint32_t(seen));
+            if (finished.fetch_add(1) + 1 == n_parts && caller_sleeps.load() > 0) wake(finished);
+            seen = ticket.load(std::memory_order_acquire);
         }
     }
 
     void work(int thread) {
+        ids[thread].store(syscall(SYS_gettid));
         for (uint32_t seen = 0;;) {
+            processors[thread].store(sched_getcpu());
             wait_while([&] { return generation.load() == seen; }, generation, n_sleeping);
             seen = generation.load();
             take_parts(thread, seen);
@@ -150,6 +188,7 @@ class __attribute__((visibility("default"))) Pool {
     std::atomic<uint32_t> generation{0};  // loops so far; the other threads wait on it
     std::atomic<int> n_sleeping{0}, caller_sleeps{0};
     Range ranges[MAX_THREADS];
+    std::atomic<int> ids[MAX_THREADS], processors[MAX_THREADS];  // of each thread, and where it ran last
 };
 
 // body(i) for every i below n, on several threads where it pays. body must not throw, and no two parts may write to the
