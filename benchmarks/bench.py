@@ -345,6 +345,10 @@ def measure_train(peers, results):
     return {"seconds": seconds, "wrong": wrong}
 
 
+def _save(results):
+    report.RAW.write_text(json.dumps(results, indent=1) + "\n")
+
+
 def _growth_problem(model, **sizes):
     whole = make_problem(model, **sizes)
     if whole.n_train != make_problem(model).n_train:
@@ -369,9 +373,12 @@ def _fastest_of_libraries(results, model):
 def measure_growth(peers, results):
     """Seconds of an epoch over batch size, hidden units and data size, with two threads."""
     series = [
-        *((model, "batch_size", BATCH_SIZES) for model in MODELS),
+        ("logreg", "batch_size", BATCH_SIZES),
+        ("mlp", "batch_size", BATCH_SIZES),
         ("mlp", "n_hidden", HIDDEN_UNITS),
-        *((model, "n_train", DATA_SIZES) for model in ("logreg", "mlp")),
+        ("mlp", "n_train", DATA_SIZES),
+        ("logreg", "n_train", DATA_SIZES),
+        ("lenet", "batch_size", BATCH_SIZES),
     ]
     growth = []
     for model, name, values in series:
@@ -394,6 +401,7 @@ def measure_growth(peers, results):
                 lines.setdefault(kind, []).append([value, seconds])
                 say(f"growth {model}, {name} {value}, {kind}: {seconds:.3f} s an epoch")
         growth.append({"model": model, "over": name, "seconds": lines})
+        _save({**results, "growth": growth})  # it is the longest part, and may be stopped
     return growth
 
 
@@ -421,7 +429,7 @@ def main():
         say(f"{part}: load average {results['load'][part]:.2f}")
         # Through JSON, so that it is the same as what is read from the file.
         results[part] = json.loads(json.dumps(PARTS[part](options.peers, results)))
-        report.RAW.write_text(json.dumps(results, indent=1) + "\n")
+        _save(results)
     report.write(results)
 
 
