@@ -65,7 +65,7 @@ fuzz: setup
 soak: setup
 	KILLS=$(KILLS) $(VENV)/bin/python -m pytest -k killed_runs tests/test_run.py
 
-# Some forty minutes on an idle machine of two cores; writes docs/performance.md.
+# About an hour on an idle machine of two cores; writes docs/performance.md.
 bench: setup $(PEERS)/installed
 	$(VENV)/bin/python -m benchmarks.bench --peers $(PEERS)/bin/python
 
