@@ -64,6 +64,8 @@ class __attribute__((visibility("default"))) Pool {
         pthread_sigmask(SIG_SETMASK, &all, &before);
         for (int thread = 1; thread < this->n_threads; ++thread) std::thread(&Pool::work, this, thread).detach();
         pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        // A forked process has none of these threads, and their numbers are those of its parent.
+        pthread_atfork(nullptr, nullptr, [] { of_the_process().n_threads = 1; });
     }
 
     // body(i) for every i below n. Serial within another loop, and for a while after other processes held a thread up.
@@ -86,13 +88,13 @@ class __attribute__((visibility("default"))) Pool {
             keep_apart();
             wake(generation);
         }
-        take_parts(0, loop);
+        const bool alone = take_parts(0, loop) == n_threads - 1;
         const auto own = Clock::now() - begin;
         wait_while([&] { return finished.load() < size; }, finished, caller_sleeps);
         // Others take about as long as the caller did, unless they have no processor: then a fifth of the time may be
         // lost to finding out whether this is still so.
-        const Clock::duration lost = Clock::now() - begin - 2 * own;
-        if (lost > HELD_UP) serial_until.store(Clock::now() + std::min<Clock::duration>(4 * lost, SERIAL));
+        const Clock::duration lost = Clock::now() - begin - (alone ? own / 2 : 2 * own);
+        if (alone || lost > HELD_UP) serial_until.store(Clock::now() + std::min<Clock::duration>(4 * lost, SERIAL));
         busy.store(false, std::memory_order_release);
     }
 
@@ -137,17 +139,22 @@ class __attribute__((visibility("default"))) Pool {
 
     // Each thread has its own range: the same part of the data in every loop, which its cache still holds. What another
     // takes from it has to come from that cache and to go back, so that it is late in the next loop, too. Therefore a
-    // thread is helped only where it is much later than that.
-    void take_parts(int thread, uint32_t loop) {
+    // thread is helped only where it is much later than that. Tells the caller how many had not even begun by then.
+    int take_parts(int thread, uint32_t loop) {
         const auto begin = Clock::now();
         take_range(thread, loop);
-        const auto end = Clock::now();
-        const auto patience = end + std::min<Clock::duration>(3 * (end - begin), CACHE_MOVES);
+        const auto done = Clock::now();
+        const auto patience = done + std::min<Clock::duration>(3 * (done - begin), CACHE_MOVES);
+        int n_absent = 0;
         for (int i = 1; i < n_threads; ++i) {
             const int owner = (thread + i) % n_threads;
             while (left(owner, loop) > 0 && Clock::now() < patience) pause_a_moment();
+            const uint32_t parts = left(owner, loop);
+            // Others than the caller must not ask for the size: the loop may have ended.
+            if (thread == 0 && parts > 0 && parts == end(owner) - end(owner - 1)) ++n_absent;
             take_range(owner, loop);
         }
+        return n_absent;
     }
 
     // How many parts of a range nobody has taken, while the loop lasts.
@@ -178,7 +185,7 @@ class __attribute__((visibility("default"))) Pool {
         }
     }
 
-    const int n_threads;
+    int n_threads;
     std::atomic<bool> busy{false};
     std::atomic<Clock::time_point> serial_until{Clock::time_point{}};
     void (*call)(const void*, long) = nullptr;
