@@ -371,23 +371,37 @@ static inline float tanh_grad(const float* out, const float* gout, long n, float
     return sum(sums);
 }
 
-// Memory that find_live() needs for an image.
-static inline long live_size(const ConvPoolSizes& s) { return s.pools() + 2 * s.height * s.width; }
+// Memory for a mark of each pool of an image, and for over_windows() behind them.
+static inline long marks_size(const ConvPoolSizes& s) { return s.pools() + 2 * s.height * s.width; }
+
+// From a mark of each pixel that of the window that begins there: all of its pixels' combined with the first one. rows
+// has room for as many.
+template <class Combine>
+static inline void over_windows(const ConvPoolSizes& s, uint8_t* __restrict__ marks, uint8_t* __restrict__ rows,
+                                uint8_t first, const Combine& combine) {
+    const long all = s.height * s.width;
+    std::fill(rows, rows + all, first);
+    for (long d = 0; d < s.filter_width; ++d) {
+        const uint8_t* __restrict__ from = marks + d;
+        for (long i = 0; i < all - d; ++i) rows[i] = combine(rows[i], from[i]);
+    }
+    std::fill(marks, marks + all, first);
+    for (long d = 0; d < s.filter_height; ++d) {
+        const uint8_t* __restrict__ from = rows + d * s.width;
+        const long n = all - d * s.width;
+        for (long i = 0; i < n; ++i) marks[i] = combine(marks[i], from[i]);
+    }
+}
 
 // For each pool, a bit for each of its four windows that has a value other than zero. In the background of an image, where
 // all four are equal, none has: a window of zeros has no part in the filters' gradient, even if its own is not finite.
 static void find_live(const ConvPoolSizes& s, const float* x, uint8_t* __restrict__ live) {
     const long all = s.height * s.width;
-    uint8_t *__restrict__ a = live + s.pools(), *__restrict__ b = a + all;
+    uint8_t* __restrict__ a = live + s.pools();
     std::fill(a, a + all, 0);
     for (long c = 0; c < s.channels; ++c, x += all)
         for (long i = 0; i < all; ++i) a[i] |= x[i] != 0;
-    std::fill(b, b + all, 0);
-    for (long d = 0; d < s.filter_width; ++d)
-        for (long i = 0; i + d < all; ++i) b[i] |= a[i + d];
-    std::fill(a, a + all, 0);
-    for (long d = 0; d < s.filter_height; ++d)
-        for (long i = 0; i + d * s.width < all; ++i) a[i] |= b[i + d * s.width];
+    over_windows(s, a, a + all, 0, [](uint8_t a, uint8_t b) -> uint8_t { return a | b; });
     for (long row = 0; row < s.rows(); ++row)
         for (long column = 0; column < s.columns(); ++column) {
             const uint8_t* first = a + 2 * (row * s.width + column);
@@ -476,7 +490,7 @@ static bool conv_pool_tanh_grad(const ConvPoolSizes& s, const float* x, const fl
     const long parts = count_parts(s.images, map + n_dW + at.size + 2 * n_terms);
     const Scratch<float> weights(dx ? n_dW : 0), pixels(parts * at.size), slopes(parts * map), sums(parts * n_dW);
     const Scratch<double> bias_sums(parts * s.filters);
-    const Scratch<uint8_t> live(parts * live_size(s));
+    const Scratch<uint8_t> live(parts * marks_size(s));
     const Scratch<Term> terms(parts * n_terms);
     if (weights.empty() || pixels.empty() || slopes.empty() || sums.empty() || bias_sums.empty() || terms.empty() ||
         live.empty())
@@ -493,7 +507,7 @@ static bool conv_pool_tanh_grad(const ConvPoolSizes& s, const float* x, const fl
         float *image = pixels + part * at.size, *g = slopes + part * map, *part_dW = sums + part * n_dW;
         double* part_db = bias_sums + part * s.filters;
         Term* part_terms = terms + part * n_terms;
-        uint8_t* part_live = live + part * live_size(s);
+        uint8_t* part_live = live + part * marks_size(s);
         std::fill(image, image + at.size, 0.f);  // what fills up a pixel is computed with, to no effect: not with NaN
         std::fill(part_dW, part_dW + n_dW, 0.f);
         std::fill(part_db, part_db + s.filters, 0.);

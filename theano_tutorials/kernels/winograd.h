@@ -29,57 +29,60 @@ constexpr float G[SIDE][TAPS] = {
     {0, 0, 0, 0, 1},
 };
 
+// What the points 1 and -1, 2 and -2, 1/2 and -1/2 give is the even part of a polynomial plus or minus its odd part.
+static inline void store_pairs(v8* x, long step, const v8 (&even)[3], const v8 (&odd)[3]) {
+    for (long i = 0; i < 3; ++i) {
+        x[(2 * i + 1) * step] = even[i] + odd[i];
+        x[(2 * i + 2) * step] = even[i] - odd[i];
+    }
+}
+
+// The transposed of that: sums and differences of each pair.
+static inline void load_pairs(const v8* x, long step, v8 (&sum)[3], v8 (&dif)[3]) {
+    for (long i = 0; i < 3; ++i) {
+        sum[i] = x[(2 * i + 1) * step] + x[(2 * i + 2) * step];
+        dif[i] = x[(2 * i + 1) * step] - x[(2 * i + 2) * step];
+    }
+}
+
 // x = B' x.
 static inline void transform_input(v8* x, long step) {
     v8 d[SIDE];
     for (long i = 0; i < SIDE; ++i) d[i] = x[i * step];
-    const v8 even1 = d[2] - 4.25f * d[4] + d[6], odd1 = d[1] - 4.25f * d[3] + d[5];
-    const v8 even2 = .25f * d[2] - 1.25f * d[4] + d[6], odd2 = .5f * d[1] - 2.5f * d[3] + 2 * d[5];
-    const v8 even3 = 4 * d[2] - 5 * d[4] + d[6], odd3 = 2 * d[1] - 2.5f * d[3] + .5f * d[5];
     x[0] = d[0] - d[6] + 5.25f * (d[4] - d[2]);
-    x[step] = even1 + odd1;
-    x[2 * step] = even1 - odd1;
-    x[3 * step] = even2 + odd2;
-    x[4 * step] = even2 - odd2;
-    x[5 * step] = even3 + odd3;
-    x[6 * step] = even3 - odd3;
     x[7 * step] = d[7] - d[1] + 5.25f * (d[3] - d[5]);
+    store_pairs(x, step,
+                {d[2] - 4.25f * d[4] + d[6], .25f * d[2] - 1.25f * d[4] + d[6], 4 * d[2] - 5 * d[4] + d[6]},
+                {d[1] - 4.25f * d[3] + d[5], .5f * d[1] - 2.5f * d[3] + 2 * d[5], 2 * d[1] - 2.5f * d[3] + .5f * d[5]});
 }
 
 // x = B x.
 static inline void transform_input_grad(v8* x, long step) {
     const v8 first = x[0], last = x[7 * step];
-    const v8 sum1 = x[step] + x[2 * step], sum2 = x[3 * step] + x[4 * step], sum3 = x[5 * step] + x[6 * step];
-    const v8 dif1 = x[step] - x[2 * step], dif2 = x[3 * step] - x[4 * step], dif3 = x[5 * step] - x[6 * step];
-    x[step] = dif1 + .5f * dif2 + 2 * dif3 - last;
-    x[2 * step] = sum1 + .25f * sum2 + 4 * sum3 - 5.25f * first;
-    x[3 * step] = 5.25f * last - 4.25f * dif1 - 2.5f * (dif2 + dif3);
-    x[4 * step] = 5.25f * first - 4.25f * sum1 - 1.25f * sum2 - 5 * sum3;
-    x[5 * step] = dif1 + 2 * dif2 + .5f * dif3 - 5.25f * last;
-    x[6 * step] = sum1 + sum2 + sum3 - first;
+    v8 sum[3], dif[3];
+    load_pairs(x, step, sum, dif);
+    x[step] = dif[0] + .5f * dif[1] + 2 * dif[2] - last;
+    x[2 * step] = sum[0] + .25f * sum[1] + 4 * sum[2] - 5.25f * first;
+    x[3 * step] = 5.25f * last - 4.25f * dif[0] - 2.5f * (dif[1] + dif[2]);
+    x[4 * step] = 5.25f * first - 4.25f * sum[0] - 1.25f * sum[1] - 5 * sum[2];
+    x[5 * step] = dif[0] + 2 * dif[1] + .5f * dif[2] - 5.25f * last;
+    x[6 * step] = sum[0] + sum[1] + sum[2] - first;
 }
 
 // The first four of x = A' x.
 static inline void transform_output(v8* x, long step) {
-    const v8 sum1 = x[step] + x[2 * step], sum2 = x[3 * step] + x[4 * step], sum3 = x[5 * step] + x[6 * step];
-    const v8 dif1 = x[step] - x[2 * step], dif2 = x[3 * step] - x[4 * step], dif3 = x[5 * step] - x[6 * step];
-    x[0] += sum1 + sum2 + sum3;
-    x[step] = dif1 + 2 * dif2 + .5f * dif3;
-    x[2 * step] = sum1 + 4 * sum2 + .25f * sum3;
-    x[3 * step] = dif1 + 8 * dif2 + .125f * dif3 + x[7 * step];
+    v8 sum[3], dif[3];
+    load_pairs(x, step, sum, dif);
+    x[0] += sum[0] + sum[1] + sum[2];
+    x[step] = dif[0] + 2 * dif[1] + .5f * dif[2];
+    x[2 * step] = sum[0] + 4 * sum[1] + .25f * sum[2];
+    x[3 * step] = dif[0] + 8 * dif[1] + .125f * dif[2] + x[7 * step];
 }
 
 // x = A of the first four of x.
 static inline void transform_output_grad(v8* x, long step) {
     const v8 y0 = x[0], y1 = x[step], y2 = x[2 * step], y3 = x[3 * step];
-    const v8 even1 = y0 + y2, even2 = y0 + 4 * y2, even3 = y0 + .25f * y2;
-    const v8 odd1 = y1 + y3, odd2 = 2 * y1 + 8 * y3, odd3 = .5f * y1 + .125f * y3;
-    x[step] = even1 + odd1;
-    x[2 * step] = even1 - odd1;
-    x[3 * step] = even2 + odd2;
-    x[4 * step] = even2 - odd2;
-    x[5 * step] = even3 + odd3;
-    x[6 * step] = even3 - odd3;
+    store_pairs(x, step, {y0 + y2, y0 + 4 * y2, y0 + .25f * y2}, {y1 + y3, 2 * y1 + 8 * y3, .5f * y1 + .125f * y3});
     x[7 * step] = y3;
 }
 
@@ -254,9 +257,9 @@ static void begin_pools(long pools, long filters, const float* out, const float*
 constexpr int PAIRS[6][2] = {{0, 1}, {0, 2}, {0, 3}, {1, 2}, {1, 3}, {2, 3}};
 
 // For each pool, a bit for each pair of its windows that are equal in the first channels. False if there is none.
-static bool find_equal(const ConvPoolSizes& s, const float* x, long channels, uint8_t* __restrict__ a,
-                       uint8_t* __restrict__ b, uint8_t* equal) {
+static bool find_equal(const ConvPoolSizes& s, const float* x, long channels, uint8_t* __restrict__ equal) {
     const long all = s.height * s.width, rows = s.rows(), columns = s.columns();
+    uint8_t* __restrict__ a = equal + s.pools();
     std::fill(equal, equal + s.pools(), 0);
     uint8_t any = 0;
     for (const long step : {1L, s.width - 1, s.width, s.width + 1}) {
@@ -265,12 +268,7 @@ static bool find_equal(const ConvPoolSizes& s, const float* x, long channels, ui
             const float* channel = x + c * all;
             for (long i = 0; i + step < all; ++i) a[i] &= channel[i] == channel[i + step];
         }
-        std::fill(b, b + all, 1);
-        for (long d = 0; d < TAPS; ++d)
-            for (long i = 0; i + d < all; ++i) b[i] &= a[i + d];
-        std::fill(a, a + all, 1);
-        for (long d = 0; d < TAPS; ++d)
-            for (long i = 0; i + d * s.width < all; ++i) a[i] &= b[i + d * s.width];
+        over_windows(s, a, a + all, 1, [](uint8_t a, uint8_t b) -> uint8_t { return a & b; });
         for (long pair = 0; pair < 6; ++pair) {
             const long from = PAIRS[pair][0], to = PAIRS[pair][1];
             if ((to / 2 - from / 2) * s.width + to % 2 - from % 2 != step) continue;
@@ -317,14 +315,14 @@ static bool conv_pool_tanh(const ConvPoolSizes& s, const float* x, const float* 
                            uint8_t* mask) {
     const Tiling at(s);
     const Layout layout(s);
-    const long n = at.filters / LANES, pools = (s.pools() + LANES - 1) / LANES * LANES, map = s.filters * s.pools();
+    const long n = at.filters / LANES, pools = vectors(s.pools()) * LANES, map = s.filters * s.pools();
     const long n_in = PLACES * TILES * at.channels, n_out = PLACES * TILES * at.filters;
     const long parts = count_parts(s.images, layout.size + n_in + n_out + 2 * n * pools * LANES);
     const Scratch<float> filters(PLACES * s.channels * at.filters), pixels(parts * layout.size);
     const Scratch<float> ins(parts * n_in), outs(parts * n_out);
     const Scratch<v8> tops(parts * n * pools);
     const Scratch<v8i> hits(parts * n * pools);
-    const Scratch<uint8_t> bytes(parts * (s.pools() + 2 * s.height * s.width));
+    const Scratch<uint8_t> bytes(parts * marks_size(s));
     if (filters.empty() || pixels.empty() || ins.empty() || outs.empty() || tops.empty() || hits.empty() ||
         bytes.empty())
         return false;
@@ -334,8 +332,7 @@ static bool conv_pool_tanh(const ConvPoolSizes& s, const float* x, const float* 
         float *image = pixels + part * layout.size, *in = ins + part * n_in, *values = outs + part * n_out;
         v8* top = tops + part * n * pools;
         v8i* hit = hits + part * n * pools;
-        uint8_t* equal = bytes + part * (s.pools() + 2 * s.height * s.width);
-        uint8_t* work = equal + s.pools();
+        uint8_t* equal = bytes + part * marks_size(s);
         bool any_equal = false;
         const long first = part_begin(part, parts, s.images) * at.per_image;
         const long end = part_begin(part + 1, parts, s.images) * at.per_image;
@@ -354,8 +351,7 @@ static bool conv_pool_tanh(const ConvPoolSizes& s, const float* x, const float* 
                 const long i = (begin + t) / at.per_image;
                 if (at.begins(begin + t)) {
                     const float* channels = x + i * s.pixels();
-                    any_equal = find_equal(s, channels, 1, work, work + s.height * s.width, equal) &&
-                                find_equal(s, channels, s.channels, work, work + s.height * s.width, equal);
+                    any_equal = find_equal(s, channels, 1, equal) && find_equal(s, channels, s.channels, equal);
                 }
                 for (long v = 0; v < n; ++v)
                     pool_tile(s, at, values + t * at.filters + v * LANES, begin + t, any_equal ? equal : nullptr,
@@ -377,7 +373,7 @@ static bool conv_pool_tanh_grad(const ConvPoolSizes& s, const float* x, const fl
                                 const uint8_t* mask, const float* gout, float* dW, float* db, float* dx) {
     const Tiling at(s);
     const Layout layout(s);
-    const long n = at.filters / LANES, pools = (s.pools() + LANES - 1) / LANES * LANES, map = s.filters * s.pools();
+    const long n = at.filters / LANES, pools = vectors(s.pools()) * LANES, map = s.filters * s.pools();
     const long n_in = PLACES * TILES * at.channels, n_out = PLACES * TILES * at.filters;
     const long n_place = at.filters * at.channels, n_dW = s.filters * layout.filter;
     const long parts = count_parts(s.images, 2 * layout.size + 2 * n_in + n_out + PLACES * n_place + n_dW +
