@@ -1,5 +1,6 @@
-"""The compiler's runs: each module once, in parallel, with a header that is precompiled where that changes nothing."""
+"""The compiler's runs: each module once, in parallel, and together with others where that changes nothing."""
 
+import ctypes
 import json
 import os
 import random
@@ -9,14 +10,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import theano
 import theano.tensor as T
+from hypothesis import given
+from hypothesis import strategies as st
 from theano.gof import cmodule
 
-from theano_tutorials import precompiled, toolchain
+from theano_tutorials import precompiled, together, toolchain
 
 ROOT = Path(__file__).parent.parent
 A_WHILE = 120  # seconds
@@ -31,13 +35,15 @@ cost = classifier.negative_log_likelihood(y)
 train = theano.function([x, y], cost, updates=theano_tutorials.sgd_updates(cost, classifier.params, 0.1))
 print(train(np.ones((2, 4), "float32"), np.int32([0, 2])), *get_module_cache().stats[1:])
 """
-# Writes the time of its start and of its end into a file beside it.
+# Writes the time of its start and of its end, and which modules it compiles, into a file beside it.
 LOGGED_COMPILER = """#!{python}
-import subprocess, sys, time
+import re, subprocess, sys, time
 start = time.time()
+sources = [open(argument).read() for argument in sys.argv if argument.endswith(".cpp")]
+modules = [name for source in sources for name in re.findall(r"PyInit_(\\w+)", source)]
 status = subprocess.call([{compiler!r}, *sys.argv[1:]])
 with open({log!r}, "a") as log:
-    print(start, time.time(), *sys.argv[1:], sep="\\t", file=log)
+    print(start, time.time(), ",".join(modules), *sys.argv[1:], sep="\\t", file=log)
 sys.exit(status)
 """
 
@@ -54,14 +60,24 @@ def compiler(tmp_path):
     return path
 
 
+class Run(NamedTuple):
+    start: float
+    end: float
+    modules: list
+    arguments: list
+
+
 def runs_of(compiler):
-    """Start, end and arguments of each run so far."""
+    """Runs so far."""
     lines = [line.split("\t") for line in (compiler.parent / "log").read_text().splitlines()]
-    return [(float(start), float(end), arguments) for start, end, *arguments in lines]
+    return [
+        Run(float(start), float(end), modules.split(",") if modules else [], arguments)
+        for start, end, modules, *arguments in lines
+    ]
 
 
 def modules_among(runs):
-    return [arguments for _, _, arguments in runs if any(argument.endswith("mod.cpp") for argument in arguments)]
+    return [module for run in runs for module in run.modules]
 
 
 def start(code, home, compiler=None, flags="", **more):
@@ -95,13 +111,14 @@ def left_over(home):
 
 def test_a_first_start_compiles_each_module_once_and_several_at_a_time(tmp_path, compiler):
     _, loaded, n_compiled = output_of(start(CLASSIFIER, tmp_path, compiler)).split()
-    runs = runs_of(compiler)
+    runs = [run for run in runs_of(compiler) if run.modules]
     modules = modules_among(runs)
     # Beside those of the function: cutils_ext and lazylinker_ext.
-    assert len(modules) == int(n_compiled) + 2 > 8
+    assert len(set(modules)) == len(modules) == int(n_compiled) + 2 > 8
+    assert len(runs) < len(modules) / 2
     assert loaded == "0"
     assert left_over(tmp_path) == []
-    overlaps = [max(a[0], b[0]) < min(a[1], b[1]) for a in runs for b in runs if a is not b]
+    overlaps = [max(a.start, b.start) < min(a.end, b.end) for a in runs for b in runs if a is not b]
     assert any(overlaps) == (len(os.sched_getaffinity(0)) > 1)
 
 
@@ -111,14 +128,15 @@ def test_a_second_start_runs_no_compiler_but_to_know_its_version(tmp_path, compi
     second = output_of(start(CLASSIFIER, tmp_path, compiler)).split()
     assert first[0] == second[0]
     assert (second[1], second[2]) == (first[2], "0")
-    assert [arguments for _, _, arguments in runs_of(compiler)[n_runs:]] == [["-v"], ["-dumpversion"]]
+    assert [run.arguments for run in runs_of(compiler)[n_runs:]] == [["-v"], ["-dumpversion"]]
 
 
 def test_two_first_starts_share_the_work(tmp_path, compiler):
     first, second = (start(CLASSIFIER, tmp_path, compiler) for _ in range(2))
     costs, _, n_compiled = zip(*(output_of(process).split() for process in (first, second)))
     assert len(set(costs)) == 1
-    assert len(modules_among(runs_of(compiler))) == sum(map(int, n_compiled)) + 2
+    modules = modules_among(runs_of(compiler))
+    assert len(set(modules)) == len(modules) == sum(map(int, n_compiled)) + 2
     assert min(map(int, n_compiled)) == 0
     assert left_over(tmp_path) == []
 
@@ -195,8 +213,9 @@ def test_an_error_of_the_compiler_is_that_of_theano(capfd):
 
 def test_the_users_debugging_information_stays(tmp_path, compiler):
     output_of(start(CLASSIFIER, tmp_path, compiler, flags="gcc.cxxflags=-g3"))
-    modules = modules_among(runs_of(compiler))
-    assert all("-g3" in arguments and "-g" not in arguments for arguments in modules)
+    runs = [run for run in runs_of(compiler) if run.modules]
+    assert len(runs) > 2
+    assert all("-g3" in run.arguments and "-g" not in run.arguments for run in runs)
 
 
 def test_the_flags_of_another_processor_are_not_taken(tmp_path, compiler):
@@ -377,3 +396,146 @@ def test_no_room_for_a_header_is_no_error(command, monkeypatch):
     monkeypatch.setattr(precompiled.tempfile, "mkdtemp", full)
     precompiled.make(command)
     assert not precompiled.is_made(precompiled.folder_of(command))
+
+
+# Several modules in one run
+
+
+SEPARATELY = """
+import theano_tutorials
+from theano_tutorials import together
+together.batches = lambda commands, n_at_once: [[command] for command in commands]
+"""
+NETWORKS = """
+import theano_tutorials, hashlib, numpy as np, theano, theano.tensor as T
+rng, x, y = np.random.RandomState(0), T.matrix(), T.ivector()
+for net in (theano_tutorials.MLP(rng, x, 28 * 28, 30, 10), theano_tutorials.LeNet5(rng, x, 4)):
+    cost = net.negative_log_likelihood(y) + 1e-3 * sum(T.sum(param**2) for param in net.params)
+    update = theano.function([x, y], [cost, net.errors(y)], updates=theano_tutorials.sgd_updates(cost, net.params, 0.1))
+    images, labels = rng.uniform(size=(4, 28 * 28)).astype("float32"), np.int32([1, 2, 3, 4])
+    costs = [update(images, labels) for _ in range(3)]
+    content = np.array(costs).tobytes() + b"".join(param.get_value().tobytes() for param in net.params)
+    print(costs[-1], hashlib.sha256(content).hexdigest())
+"""
+
+
+def test_modules_compiled_together_compute_the_same_bits(tmp_path, compiler):
+    outputs, n_runs = [], []
+    for name, code in (("together", NETWORKS), ("separately", SEPARATELY + NETWORKS)):
+        n_before = len(runs_of(compiler))
+        outputs.append(output_of(start(code, tmp_path / name, compiler)))
+        n_runs.append(len(runs_of(compiler)) - n_before)
+    assert outputs[0] == outputs[1]
+    assert n_runs[0] < n_runs[1] / 2
+
+
+def test_a_library_of_several_modules_takes_its_place_once(tmp_path):
+    output_of(start(CLASSIFIER, tmp_path))
+    libraries = [path.stat() for path in tmp_path.glob(".theano/*/tmp*/m*.so")]
+    assert len({status.st_ino for status in libraries}) < len(libraries) / 2
+
+
+@pytest.fixture
+def command_for(tmp_path):
+    """Function that makes a command, as of Theano, for a source."""
+
+    def make(text, *flags):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        (folder / "mod.cpp").write_text(text)
+        return ["g++", "-shared", "-g", "-fPIC", *flags, "-o", str(folder / "library.so"), str(folder / "mod.cpp")]
+
+    return make
+
+
+def function(name, value, before="", after=""):
+    return f'{before}\nextern "C" int {name}() {{ return {value}; }}\n{after}\n'
+
+
+ALONE = {
+    "a macro that is left": function("a", 1, "#define answer 1"),
+    "a macro that is changed": function("a", "answer", "#define answer 1\n#undef answer\n  #  define answer 2"),
+    "a macro of others that is undefined": function("a", 1, "#undef answer"),
+    "a header further down": function("a", 1, after="#include <complex>"),
+    "a pragma": function("a", 1, '#pragma GCC optimize "O0"'),
+    "a header of its own": '#include "own.h"\n' + function("a", 1),
+    "a header of another library": "#include <sys/stat.h>\n" + function("a", 1),
+}
+BESIDE = {
+    "nothing": function("a", 1),
+    "a header of the standard library": "#include <vector>\n" + function("a", "std::vector<int>(1).size()"),
+    "a macro that is undefined again": function("a", "answer", "#define answer 1", "#undef answer"),
+    "a macro that nobody else knows": function("a", "other_answer", "#define other_answer 1"),
+    "the same names": function("a", "helper()", "static int helper() { return 1; }\nint answer;"),
+}
+OTHER = function("b", "answer + helper()", "static int helper() { return 40; }\nconst int answer = 2;")
+
+
+@pytest.mark.parametrize("text", ALONE.values(), ids=ALONE)
+def test_a_source_that_could_change_another_is_compiled_alone(command_for, tmp_path, text):
+    (tmp_path / "own.h").touch()
+    commands = [command_for(source, f"-I{tmp_path}") for source in (text, OTHER)]
+    assert sorted(map(len, together.batches(commands, 1))) == [1, 1]
+
+
+@pytest.mark.parametrize("flag", ["-O2", "-DNDEBUG", "-I/usr/include", "-fopenmp", "-std=c++14"])
+def test_other_flags_are_not_mixed(command_for, flag):
+    commands = [command_for(function("a", 1)), command_for(OTHER, flag)]
+    assert sorted(map(len, together.batches(commands, 1))) == [1, 1]
+
+
+@pytest.mark.parametrize("text", BESIDE.values(), ids=BESIDE)
+def test_what_each_source_defines_is_its_own(command_for, text):
+    commands = [command_for(text), command_for(OTHER, "-lm")]
+    (batch,) = together.batches(commands, 1)
+    found = {}
+    for command, (library, (out, err, status)) in zip(batch, together.compile_libraries(batch)):
+        assert (out, err, status) == (b"", b"", 0)
+        name = "b" if command is commands[1] else "a"
+        found[name] = getattr(ctypes.CDLL(library), name)()
+    assert found == {"a": 1, "b": 42}
+
+
+def test_one_that_does_not_compile_does_not_take_others_with_it(command_for):
+    commands = [command_for(function("a", 1)), command_for("this is no C++;"), command_for(OTHER)]
+    (batch,) = together.batches(commands, 1)
+    results = dict(zip(map(toolchain.library_of, batch), together.compile_libraries(batch)))
+    of_a, of_broken, of_b = (results[toolchain.library_of(command)] for command in commands)
+    assert (ctypes.CDLL(of_a[0]).a(), ctypes.CDLL(of_b[0]).b()) == (1, 42)
+    assert of_broken[1][2] != 0
+    assert b"this is no C++" in of_broken[1][1]
+
+
+def test_sources_that_only_fail_together_are_compiled_separately(command_for):
+    # Functions of C are in no namespace.
+    helper = 'extern "C" int shared_helper() { return 1; }'
+    commands = [command_for(function("a", "shared_helper()", helper)), command_for(function("b", 2, helper))]
+    (batch,) = together.batches(commands, 1)
+    assert [status for _, (_, _, status) in together.compile_libraries(batch)] == [0, 0]
+
+
+def test_without_links_each_has_a_copy(command_for, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    batch = [command_for(function("a", 1)), command_for(OTHER)]
+    (a, _), (b, _) = together.compile_libraries(batch)
+    assert (ctypes.CDLL(a).a(), ctypes.CDLL(b).b()) == (1, 42)
+    assert os.stat(a).st_ino != os.stat(b).st_ino
+
+
+@given(lengths=st.lists(st.integers(1, 1000), max_size=20), n_at_once=st.integers(1, 8))
+def test_batches_are_all_commands_in_about_as_many_parts_as_can_run(tmp_path_factory, lengths, n_at_once):
+    commands = []
+    for i, length in enumerate(lengths):
+        path = tmp_path_factory.mktemp("source") / "mod.cpp"
+        path.write_text("/" * length)
+        commands.append(["g++", str(path), "-o", str(i)])
+    batches = together.batches(commands, n_at_once)
+    assert sorted(command for batch in batches for command in batch) == sorted(commands)
+    assert len(batches) == min(n_at_once, len(commands))
+    sizes = [sum(lengths[int(command[-1])] for command in batch) for batch in batches]
+    assert sizes == sorted(sizes, reverse=True)
+    # A part is never longer than its share and one more source.
+    assert not sizes or sizes[0] <= sum(lengths) / len(batches) + max(lengths)

@@ -2,11 +2,12 @@
 
 Theano compiles one module after the other, each in the moment in which it is
 needed. Here the first one that is not in the compile cache makes the compiler
-start on all that the function lacks, on every core; when Theano comes to a
-module, its library is there. What a library is, under which key it is kept and
-who waits for whom is left to Theano: only the run of the compiler is replaced by
-an equal one (:mod:`theano_tutorials.toolchain`). A killed process leaves a folder
-that nobody reads, and that Theano removes when it is old.
+start on all that the function lacks, several in a run and on every core
+(:mod:`theano_tutorials.together`); when Theano comes to a module, its library is
+there. What a library is, under which key it is kept and who waits for whom is left
+to Theano: only the run of the compiler is replaced by an equal one
+(:mod:`theano_tutorials.toolchain`). A killed process leaves a folder that nobody
+reads, and that Theano removes when it is old.
 """
 
 import functools
@@ -16,21 +17,23 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 
-from theano_tutorials import compilelock, precompiled, toolchain
+from theano_tutorials import compilelock, precompiled, together, toolchain
 
 _thread = threading.local()
+_header = None  # thread that makes the precompiled header where it is missing
 
 
 def install():
-    """Make Theano compile so, and make the precompiled header now where the compile cache is empty."""
+    """Make Theano compile so, and begin to make the precompiled header where it is missing."""
     from theano import config
     from theano.gof.cc import CLinker
     from theano.gof.vm import VM_Linker
 
-    if config.cxx and not any(Path(config.compiledir).glob("tmp*")):
-        threading.Thread(target=precompiled.make, args=[_usual_command()]).start()
+    global _header
+    if config.cxx:
+        _header = threading.Thread(target=precompiled.make, args=[_usual_command()])
+        _header.start()
     VM_Linker.make_all = _ready_to_start(VM_Linker.make_all)
     CLinker.compile_cmodule = _started_before(CLinker.compile_cmodule)
 
@@ -78,18 +81,25 @@ def _start(fgraph, until_compiled):
     folder = tempfile.mkdtemp(prefix="tmp_ahead_", dir=config.compiledir)
     until_compiled.callback(shutil.rmtree, folder, ignore_errors=True)
     commands = _missing(fgraph, folder)
-    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+    if _header:
+        _header.join()  # the first of the runs would take longer without it
+    n_cores = len(os.sched_getaffinity(0))
+    pool = ThreadPoolExecutor(n_cores)
     until_compiled.callback(pool.shutdown, cancel_futures=True)
-    for command in _headers_worthwhile(commands.values()):
-        pool.submit(precompiled.make, command)
-    futures = {
-        fingerprint: pool.submit(toolchain.compile_library, command) for fingerprint, command in commands.items()
-    }
-    until_compiled.enter_context(toolchain.libraries_ahead(futures))
+    made = {}
+    for batch in together.batches(commands, n_cores):
+        future = pool.submit(together.compile_libraries, batch)
+        for i, command in enumerate(batch):
+            made[toolchain.fingerprint(command)] = functools.partial(_result, future, i)
+    until_compiled.enter_context(toolchain.libraries_ahead(made))
+
+
+def _result(future, i):
+    return future.result()[i]
 
 
 def _missing(fgraph, folder):
-    # Commands of the compiler, by fingerprint, for the modules that are not in the cache.
+    # Commands of the compiler for the modules that are not in the cache.
     commands = {}
     for node in fgraph.toposort():
         try:
@@ -98,7 +108,7 @@ def _missing(fgraph, folder):
             continue  # Theano comes to this node, and says what is wrong
         if command is not None:
             commands.setdefault(toolchain.fingerprint(command), command)
-    return commands
+    return list(commands.values())
 
 
 def _command(node, folder):
@@ -133,15 +143,3 @@ def _command(node, folder):
             py_module=False,
         )
     return commands[0]
-
-
-def _headers_worthwhile(commands):
-    # One command for each header that is not made and that enough of them would use.
-    by_folder = {}
-    for command in commands:
-        by_folder.setdefault(precompiled.folder_of(command), []).append(command)
-    return [
-        alike[0]
-        for folder, alike in by_folder.items()
-        if len(alike) >= precompiled.WORTHWHILE and not precompiled.is_made(folder)
-    ]

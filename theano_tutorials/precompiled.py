@@ -32,7 +32,6 @@ HEADERS = """\
 #include <numpy/arrayobject.h>
 #include <numpy/arrayscalars.h>
 """
-WORTHWHILE = 6  # modules: making the header takes the time that it saves in five
 _HEADER = "headers.h"
 _STAMPS = "stamps.json"
 _ABANDONED = 3600  # seconds
@@ -88,7 +87,7 @@ def is_made(folder):
 
 
 def make(command):
-    """Make the header for a command of Theano's, or leave everything as it is.
+    """Make the header for a command of Theano's where it is missing, or leave everything as it is.
 
     Parameters
     ----------
@@ -98,6 +97,8 @@ def make(command):
 
     include = std_include_dirs()
     folder = folder_of(command)
+    if is_made(folder):
+        return
     aside = None
     try:
         _remove_abandoned(folder.parent)

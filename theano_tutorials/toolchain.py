@@ -40,20 +40,21 @@ def output_subprocess_Popen(command, **params):
     """Run a command, and return its output, its errors and its exit code."""
     command = list(command)
     if "-o" not in command:
-        return _run(command, **params)
+        return run(command, **params)
     if getattr(_thread, "noted", None) is not None:
         _thread.noted.append(command)
         return b"", b"", 0
-    place = command.index("-o") + 1
-    target, command[place] = command[place], f"{command[place]}.{os.getpid()}"
     ahead = getattr(_thread, "ahead", {}).pop(fingerprint(command), None)
-    library, output = ahead.result() if ahead else compile_library(command, **params)
+    place = command.index("-o") + 1
+    library, command[place] = command[place], f"{command[place]}.{os.getpid()}"
+    made, output = ahead() if ahead else compile_library(command, **params)
     if output[2] == 0:
-        os.replace(library, target)
+        os.replace(made, library)
     return output
 
 
-def _run(command, **params):
+def run(command, **params):
+    """Run a command, and return its output, its errors and its exit code."""
     finished = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, **params)
     return finished.stdout, finished.stderr, finished.returncode
 
@@ -66,27 +67,40 @@ def compile_library(command, **params):
     (str, (bytes, bytes, int))
         Path of the library; output, errors and exit code.
     """
-    library = command[command.index("-o") + 1]
-    source = _source(command)
-    if source is not None:
-        shorter = precompiled.without_debugging(command)
-        shorter[1:1] = precompiled.options(command, source.read_text())
-        output = _run(shorter, **params)
-        if output[2] == 0:
-            return library, output
-    return library, _run(command, **params)
+    source = source_of(command)
+    output = run_shorter(command, source.read_text()) if source else None
+    if output is None or output[2] != 0:
+        output = run(command, **params)
+    return library_of(command), output
 
 
-def _source(command):
+def run_shorter(command, text):
+    """Run a command that compiles ``text`` without debugging information, and with the precompiled header."""
+    shorter = precompiled.without_debugging(command)
+    shorter[1:1] = precompiled.options(command, text)
+    return run(shorter)
+
+
+def library_of(command):
+    """Path of what a command writes."""
+    return command[command.index("-o") + 1]
+
+
+def source_of(command):
+    """Path of the source of a module; None if the command is for something else."""
     return next((Path(argument) for argument in command if argument.endswith(f"{os.sep}mod.cpp")), None)
 
 
+def without_places(command):
+    """A command without the paths of the source and of the library."""
+    places = {str(source_of(command)), "-o", library_of(command)}
+    return [argument for argument in command if argument not in places]
+
+
 def fingerprint(command):
-    """What commands have in common that give the same library: all but the places, and the source."""
-    source = _source(command)
-    places = {str(source), command[command.index("-o") + 1]}
-    arguments = [argument for argument in command if argument not in places]
-    return (*arguments, source.read_text() if source else None)
+    """What commands have in common that give the same library."""
+    source = source_of(command)
+    return (*without_places(command), source.read_text() if source else None)
 
 
 @contextmanager
@@ -100,10 +114,10 @@ def noted_commands():
 
 
 @contextmanager
-def libraries_ahead(futures):
-    """Let this thread take its libraries from futures of :func:`compile_library`, by :func:`fingerprint`."""
+def libraries_ahead(made):
+    """Let this thread take its libraries, by fingerprint, from functions that do what :func:`compile_library` does."""
     before = getattr(_thread, "ahead", {})
-    _thread.ahead = futures
+    _thread.ahead = made
     try:
         yield
     finally:

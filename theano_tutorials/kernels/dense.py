@@ -23,31 +23,17 @@ from theano_tutorials.backend import serial_blas
 from theano_tutorials.kernels.op import KernelOp, is_float32, register
 
 
-class _Product(KernelOp):
-    """A matrix product by BLAS, cut into parts; each thread computes some of them.
-
-    How many parts depends on the shapes alone, so the bits do not depend on the
-    number of threads.
-    """
-
-    header = "dense_op.h"
-
-    def c_libraries(self):
-        return [*super().c_libraries(), *blas.ldflags()]
-
-    def c_lib_dirs(self):
-        return blas.ldflags(libs=False, libs_dir=True)
-
-    def c_compile_args(self):
-        return [*super().c_compile_args(), *blas.ldflags(libs=False, flags=True)]
-
-
-class ThreadedDot(_Product):
+class ThreadedDot(KernelOp):
     """Matrix product ``x y``, as ``theano.tensor.blas.Dot22``.
+
+    By BLAS, cut into parts; each thread computes some of them. How many parts
+    depends on the shapes alone, so the bits do not depend on the number of threads.
 
     Inputs are float32 matrices, (m, k) and (k, n) with any strides; output is
     (m, n). Raises ValueError if the shapes do not fit.
     """
+
+    header = "dense_op.h"
 
     def make_node(self, x, y):
         return Apply(self, [x, y], [T.matrix(dtype="float32")])
@@ -62,7 +48,7 @@ class ThreadedDot(_Product):
         return self.call("dot", [*inputs, *outputs], sub)
 
 
-class ThreadedGemm(_Product):
+class ThreadedGemm(KernelOp):
     """``beta z + alpha x y`` written over ``z``, as ``theano.tensor.blas.Gemm``.
 
     Inputs are z (m, n), alpha, x (m, k), y (k, n) and beta, all float32. With
@@ -71,6 +57,7 @@ class ThreadedGemm(_Product):
     do not fit.
     """
 
+    header = "dense_op.h"
     destroy_map = {0: [0]}  # noqa: RUF012  (Theano reads it from the class)
 
     def make_node(self, z, alpha, x, y, beta):

@@ -6,6 +6,7 @@ from pathlib import Path
 import theano
 from theano.compile import optdb
 from theano.gof.op import Op
+from theano.tensor import blas
 from theano.tensor.opt import in2out
 
 from theano_tutorials.backend import NO_PROPERTIES
@@ -55,12 +56,16 @@ class KernelOp(Op):
     def c_header_dirs(self):
         return [str(FOLDER)]
 
+    # The same for all, with BLAS or without, so that the compiler can take their modules together.
     def c_compile_args(self):
-        return ["-Wno-psabi"]
+        return ["-Wno-psabi", *blas.ldflags(libs=False, flags=True)]
 
     def c_libraries(self):
         # By name: with -pthread, a flag of the compiler, they could not share Theano's precompiled header.
-        return ["pthread"]
+        return ["pthread", *blas.ldflags()]
+
+    def c_lib_dirs(self):
+        return blas.ldflags(libs=False, libs_dir=True)
 
     def c_code_cache_version(self):
         return self.VERSION

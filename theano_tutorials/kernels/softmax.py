@@ -21,7 +21,7 @@ class SoftmaxNLL(KernelOp):
     a label is not a class.
     """
 
-    header = "softmax_op.h"
+    header = "dense_op.h"
 
     def make_node(self, x, b, y):
         nll = b.type.clone(broadcastable=y.broadcastable)

@@ -48,6 +48,7 @@ class __attribute__((visibility("default"))) Pool {
 
    public:
     static constexpr int MAX_THREADS = 64;
+    using Part = void (*)(const void* body, long i);
 
     // One in the process, even though Theano compiles a module for each Op: what is visible is unique to GNU's loader.
     // Never deleted, since its threads end with the process.
@@ -68,16 +69,16 @@ class __attribute__((visibility("default"))) Pool {
         pthread_atfork(nullptr, nullptr, [] { of_the_process().n_threads = 1; });
     }
 
-    // body(i) for every i below n. Serial within another loop, and for a while after other processes held a thread up.
-    template <class Body>
-    void run(long n, const Body& body) {
+    // part(body, i) for every i below n. Serial within another loop, and for a while after other processes held a thread
+    // up. No template, so that the compiler reads and translates it, and each body, once.
+    __attribute__((noinline)) void run(long n, Part part, const void* body) {
         const auto begin = Clock::now();
         if (n_threads == 1 || begin < serial_until.load() || busy.exchange(true, std::memory_order_acquire)) {
-            for (long i = 0; i < n; ++i) body(i);
+            for (long i = 0; i < n; ++i) part(body, i);
             return;
         }
-        call = [](const void* body, long i) { (*(const Body*)body)(i); };
-        argument = &body;
+        call = part;
+        argument = body;
         size = n;
         finished.store(0, std::memory_order_relaxed);
         const uint32_t loop = generation.load(std::memory_order_relaxed) + 1;
@@ -188,7 +189,7 @@ class __attribute__((visibility("default"))) Pool {
     int n_threads;
     std::atomic<bool> busy{false};
     std::atomic<Clock::time_point> serial_until{Clock::time_point{}};
-    void (*call)(const void*, long) = nullptr;
+    Part call = nullptr;
     const void* argument = nullptr;
     long size = 0;
     std::atomic<uint32_t> finished{0};    // parts of this loop; the caller waits on it
@@ -202,10 +203,11 @@ class __attribute__((visibility("default"))) Pool {
 // same place.
 template <class Body>
 void for_each(long n, bool pays, const Body& body) {
+    const Pool::Part part = [](const void* body, long i) { (*static_cast<const Body*>(body))(i); };
     if (pays)
-        Pool::of_the_process().run(n, body);
+        Pool::of_the_process().run(n, part, &body);
     else
-        for (long i = 0; i < n; ++i) body(i);
+        for (long i = 0; i < n; ++i) part(&body, i);
 }
 
 }  // namespace kernels
