@@ -46,7 +46,7 @@ TRIAL_LIMIT, EPOCH_LIMIT, START_LIMIT = 60, 150, 300
 # Rounds, and those for a kind slower than SLOW times the best peer; beyond VERY_SLOW it has one.
 ROUNDS = {"logreg": 20, "mlp": 9, "lenet": 5}
 ROUNDS_SLOW, SLOW, VERY_SLOW = 2, 1.5, 3
-START_ROUNDS, TRAIN_ROUNDS = 2, 3
+START_ROUNDS, TRAIN_ROUNDS = 3, 3
 ABLATION_ROUNDS = {"logreg": 10, "mlp": 3, "lenet": 1}
 # An epoch longer than this counts, although it is the first.
 NEEDS_NO_WARMING = 5
