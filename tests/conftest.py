@@ -1,6 +1,7 @@
 import theano_tutorials  # noqa: F401  isort: skip  (before any test module imports theano)
 
 import os
+import signal
 import subprocess
 import sys
 from datetime import timedelta
@@ -24,6 +25,9 @@ settings.register_profile(
 )
 settings.register_profile("fuzz", settings.get_profile("quick"), max_examples=5000, derandomize=False, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+# A suite in the background of a shell would ignore Ctrl-C, and so would the processes that it starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Model, batch size, learning rate, minibatches.
 _QUICK = {

@@ -302,15 +302,6 @@ def test_a_cost_that_is_not_finite_stops_and_keeps_the_best(value):
     assert np.mean([functions.validate(i) for i in range(functions.n_valid_batches)]) == result.best_validation_loss
 
 
-@pytest.fixture
-def ctrl_c():
-    """Python's own handler, also where the tests run in the background of a shell, which ignores SIGINT."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_stops_and_keeps_the_best():
     classifier, functions = problem(batch_size=20)
     calls = []
