@@ -185,6 +185,12 @@ def test_equal_windows_stay_equal(winograd):
     images = np.broadcast_to(rng.uniform(size=(2, 5, 13, 1)), (2, 5, 13, 12)).astype("float32")
     out, mask = op(images, filters, bias)
     assert np.isin(mask, [0b0011, 0b1100]).all()
+    # Windows that differ in one channel, the first or the last, are not equal.
+    for channel in (0, -1):
+        images = np.ones((2, 5, 13, 12), "float32")
+        images[:, channel] = rng.uniform(size=(2, 13, 12))
+        out, mask = op(images, filters, bias)
+        assert np.isin(mask, [1, 2, 4, 8]).all()
 
 
 def test_nan_as_in_plain_theano(functions):

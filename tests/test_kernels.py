@@ -1,6 +1,7 @@
 """The kernels of fully connected layers: in C++ against plain loops, in Theano against Theano's own Ops."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -331,6 +332,22 @@ def test_a_forked_process_goes_on():
         "print('the same')"
     )
     assert run_python(code, OMP_NUM_THREADS="3") == "the same\n"
+
+
+def test_signals_are_left_to_the_threads_that_know_of_them():
+    code = _TRAINING + (
+        "import os, pathlib, re\n"
+        "threads = lambda: set(os.listdir('/proc/self/task'))\n"
+        "before = threads()\n"
+        "train(images, labels)\n"
+        "for thread in threads() - before:\n"
+        "    status = pathlib.Path('/proc/self/task', thread, 'status').read_text()\n"
+        "    print(re.search(r'SigBlk:\\s*(\\w+)', status)[1])"
+    )
+    blocked = [int(mask, 16) for mask in run_python(code, OMP_NUM_THREADS="3").split()]
+    assert len(blocked) == 2
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+        assert all(mask >> (number - 1) & 1 for mask in blocked)
 
 
 def test_without_a_compiler_theano_keeps_its_own_ops():

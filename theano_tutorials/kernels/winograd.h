@@ -339,7 +339,7 @@ static bool conv_pool_tanh(const ConvPoolSizes& s, const float* x, const float* 
         for (long begin = first; begin < end; begin += TILES) {
             const long tiles = std::min(TILES, end - begin);
             for (long t = 0; t < tiles; ++t) {
-                if (t == 0 || at.begins(begin + t))
+                if (at.begins(begin + t))
                     to_layout(s, layout, x + (begin + t) / at.per_image * s.pixels(), x + s.images * s.pixels(), image);
                 transform_tile(s, at, image, begin + t, in + t * at.channels);
             }
@@ -403,7 +403,7 @@ static bool conv_pool_tanh_grad(const ConvPoolSizes& s, const float* x, const fl
             const long tiles = std::min(TILES, end - begin);
             for (long t = 0; t < tiles; ++t) {
                 const long i = (begin + t) / at.per_image;
-                if (t == 0 || at.begins(begin + t))
+                if (at.begins(begin + t))
                     to_layout(s, layout, x + i * s.pixels(), x + s.images * s.pixels(), image);
                 for (long v = 0; at.begins(begin + t) && v < n; ++v) {
                     const long from = i * map + v * LANES * s.pools();
