@@ -12,6 +12,7 @@ if _INTERRUPTIBLE:
 
 import argparse
 import inspect
+import pydoc
 import re
 import sys
 import time
@@ -55,7 +56,7 @@ def _set_device(arguments):
 _set_device(sys.argv[1:])
 try:
     import theano_tutorials
-    from theano_tutorials import reporting
+    from theano_tutorials.runs import console
 except ModuleNotFoundError as error:
     sys.exit(f"error: {error.name} is not installed in {sys.executable}: run make setup, then use .venv/bin/python")
 except ImportError as error:
@@ -73,20 +74,25 @@ _number.__name__ = "number"  # argparse names it in its message
 
 
 def _descriptions(documented):
-    """Parameter name -> its text in a NumPy-style docstring, without markup."""
+    """Parameter name -> its text in a NumPy-style docstring, without markup.
+
+    "As :func:`x` takes them" stands for what the docstring of x says.
+    """
     section = re.search(r"Parameters\n-+\n(.*?)(\n\n|$)", inspect.getdoc(documented), re.DOTALL)[1]
     entries = re.findall(r"^(\S[^:\n]*?)(?: :.*)?\n((?:[ ]+.*\n?)+)", section, re.MULTILINE)
     markup = re.compile(r":\w+:`~?(?:[\w.]*\.)?(\w+)`|``(.*?)``")
-    return {
-        name: markup.sub(lambda match: match[1] or match[2], " ".join(text.split()).rstrip("."))
-        for names, text in entries
-        for name in names.split(", ")
-    }
+    descriptions = {}
+    for names, text in entries:
+        elsewhere = re.search(r"As :\w+:`([\w.]+)` takes them", text)
+        plain = markup.sub(lambda match: match[1] or match[2], " ".join(text.split()).rstrip("."))
+        found = _descriptions(pydoc.locate(elsewhere[1])) if elsewhere else {}
+        descriptions.update((name, found.get(name, plain)) for name in names.split(", "))
+    return descriptions
 
 
 def _parser(function):
     parser = Parser(description=inspect.getdoc(function).splitlines()[0], parents=[DEVICE])
-    descriptions = {**_descriptions(function), **_descriptions(theano_tutorials.EarlyStopping)}
+    descriptions = _descriptions(function)
     for name, parameter in inspect.signature(function).parameters.items():
         default = parameter.default
         kind = {"metavar": "TEXT"}
@@ -169,13 +175,13 @@ def _train(function, options):
         with _interruptible():
             function(**options)
     except theano_tutorials.TrainingInterrupted as interrupt:
-        print(f"Interrupted in epoch {interrupt.result.n_epochs}. {reporting.best_line(interrupt.result)}", flush=True)
+        print(f"Interrupted in epoch {interrupt.result.n_epochs}. {console.best_line(interrupt.result)}", flush=True)
         sys.exit(128 + interrupt.signal)
     except KeyboardInterrupt:
         print("Interrupted before the training began", flush=True)
         sys.exit(INTERRUPTED)
     except theano_tutorials.TrainingDiverged as error:
-        print(reporting.best_line(error.result), flush=True)
+        print(console.best_line(error.result), flush=True)
         _fail(error)
 
 

@@ -15,8 +15,8 @@ import json
 import sys
 
 from theano_tutorials import load_model
-from theano_tutorials.predict import evaluate_model
-from theano_tutorials.reporting import evaluation_lines
+from theano_tutorials.runs.console import evaluation_lines
+from theano_tutorials.saved import evaluate_model
 
 
 def main():
@@ -62,7 +62,7 @@ def print_errors(losses, as_json):
 
 def print_digit(predict, path, as_json):
     """Print the digit in an image; return whether it could be read."""
-    from theano_tutorials.images import read_digit  # here: says what is missing
+    from theano_tutorials.saved.images import read_digit  # here: says what is missing
 
     try:
         pixels, preparation = read_digit(path)

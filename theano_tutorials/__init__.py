@@ -8,20 +8,21 @@ Importing this package imports Theano and makes it work; see
 from theano_tutorials import backend  # noqa: F401  isort: skip
 from theano_tutorials import kernels  # noqa: F401  isort: skip
 
-from theano_tutorials.checkpoint import load_parameters, save_parameters
 from theano_tutorials.datasets import DatasetError, load_data, read_data, shared_dataset
-from theano_tutorials.export import export_onnx
 from theano_tutorials.lenet import LeNet5, LeNetConvPoolLayer, train_lenet
 from theano_tutorials.logreg import LogisticRegression, train_logreg
 from theano_tutorials.mlp import MLP, HiddenLayer, train_mlp
-from theano_tutorials.predict import load_model
+from theano_tutorials.runs import draw_classifier, open_run
+from theano_tutorials.runs.parameters import load_parameters, save_parameters
+from theano_tutorials.runs.session import TrainingDiverged, TrainingInterrupted, TrainingResult
+from theano_tutorials.saved import export_onnx, load_model
 from theano_tutorials.training import (
     EarlyStopping,
-    TrainingDiverged,
-    TrainingInterrupted,
-    TrainingResult,
+    Functions,
     compile_functions,
     evaluate,
+    minibatch_function,
+    pretrain,
     sgd_updates,
     train,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "MLP",
     "DatasetError",
     "EarlyStopping",
+    "Functions",
     "HiddenLayer",
     "LeNet5",
     "LeNetConvPoolLayer",
@@ -38,11 +40,15 @@ __all__ = [
     "TrainingInterrupted",
     "TrainingResult",
     "compile_functions",
+    "draw_classifier",
     "evaluate",
     "export_onnx",
     "load_data",
     "load_model",
     "load_parameters",
+    "minibatch_function",
+    "open_run",
+    "pretrain",
     "read_data",
     "save_parameters",
     "sgd_updates",

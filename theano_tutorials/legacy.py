@@ -6,32 +6,18 @@ load_data``, ``from mlp import HiddenLayer`` and ``from convolutional_mlp import
 LeNetConvPoolLayer`` work, and so do ``sgd_optimization_mnist``, ``test_mlp``
 and ``evaluate_lenet5`` with their arguments. A module that is already imported
 under such a name is left alone.
+
+Each tutorial says itself, in ``ORIGINAL_NAMES``, what the original called its parts.
 """
 
 import sys
 from types import ModuleType
 
-from theano_tutorials import datasets, lenet, logreg, mlp
+import theano_tutorials
 
-_OLD_NAMES = {
-    "logistic_sgd": {
-        "LogisticRegression": logreg.LogisticRegression,
-        "load_data": datasets.load_data,
-        "shared_dataset": datasets.shared_dataset,
-        "sgd_optimization_mnist": logreg.train_logreg,
-    },
-    "mlp": {
-        "HiddenLayer": mlp.HiddenLayer,
-        "MLP": mlp.MLP,
-        "test_mlp": mlp.train_mlp,
-    },
-    "convolutional_mlp": {
-        "LeNetConvPoolLayer": lenet.LeNetConvPoolLayer,
-        "evaluate_lenet5": lenet.train_lenet,
-    },
-}
-
-for _module, _names in _OLD_NAMES.items():
-    if _module not in sys.modules:
-        sys.modules[_module] = ModuleType(_module, f"Names of the tutorials' {_module}.py.")
-        vars(sys.modules[_module]).update(_names)
+for _name in theano_tutorials.__all__:
+    _tutorial = sys.modules[getattr(theano_tutorials, _name).__module__]
+    for _module, _names in getattr(_tutorial, "ORIGINAL_NAMES", {}).items():
+        if _module not in sys.modules:
+            sys.modules[_module] = ModuleType(_module, f"Names of the tutorials' {_module}.py.")
+            vars(sys.modules[_module]).update(_names)

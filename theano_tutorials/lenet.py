@@ -11,6 +11,9 @@ Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied
 to document recognition", Proceedings of the IEEE 86(11), 1998.
 """
 
+import math
+from collections import defaultdict
+
 import numpy as np
 import theano
 import theano.tensor as T
@@ -18,16 +21,16 @@ from theano.tensor.nnet import conv2d
 from theano.tensor.signal.pool import pool_2d
 
 from theano_tutorials.checks import require_batch_shape, require_counts, require_ndim, require_parameter, require_shape
-from theano_tutorials.datasets import N_CLASSES, load_data, n_features
+from theano_tutorials.datasets import load_data
 from theano_tutorials.logreg import LogisticRegression
 from theano_tutorials.mlp import HiddenLayer, glorot_uniform
-from theano_tutorials.run import open_run
+from theano_tutorials.runs import draw_classifier, open_run
 from theano_tutorials.training import EarlyStopping, compile_functions, sgd_updates, train
 
-IMAGE_SIZE = 28
 FILTER_SIZE = 5
 POOL_SIZE = 2
 N_HIDDEN = 500
+MNIST_SHAPE = (1, 28, 28)
 
 
 class LeNetConvPoolLayer:
@@ -124,14 +127,18 @@ class LeNet5:
     ----------
     rng : numpy.random.RandomState
         Draws the initial weights, layer by layer from the image upwards.
-    input : symbolic matrix, floatX, (batch_size, 28 * 28)
-        Images, row by row.
+    input : symbolic matrix, floatX, (batch_size, channels * height * width)
+        Images: channel by channel, each row by row.
     batch_size : int or None
         Images in ``input``: convolution is compiled for it. None stands for any number.
     nkerns : (int, int)
         Number of filters of the two convolutions.
     n_out : int
         Number of classes.
+    image_shape : (int, int, int)
+        Channels, height and width of an image.
+    parameters : dict of str to shared variable, optional
+        Parameters to use, by name (``"layer0.W"``, ...); by default new ones.
 
     Attributes
     ----------
@@ -140,6 +147,11 @@ class LeNet5:
     layer3 : LogisticRegression
     params : list
         Those of ``layer3``, ``layer2``, ``layer1`` and ``layer0``, in this order.
+    architecture : dict
+        ``nkerns``, ``n_out`` and, unless it is that of MNIST, ``image_shape``, from
+        which :meth:`from_parameters` builds it again.
+    example_shape : tuple of int
+        ``image_shape``.
     p_y_given_x, y_pred, negative_log_likelihood, errors
         Those of ``layer3``.
 
@@ -148,35 +160,68 @@ class LeNet5:
     TypeError
         If ``input`` is not a matrix.
     ValueError
-        If a size is below one.
+        If a size is below one, or the images are too small for the filters and pools.
     """
 
-    def __init__(self, rng, input, batch_size, nkerns=(20, 50), n_out=N_CLASSES):
+    def __init__(
+        self, rng, input, batch_size, nkerns=(20, 50), n_out=10, image_shape=MNIST_SHAPE, parameters=None
+    ):
         require_ndim(2, input=input)
         if batch_size is not None:
             require_counts(batch_size=batch_size)
         require_shape(2, nkerns=nkerns)
+        require_shape(3, image_shape=image_shape)
+        given = defaultdict(lambda: None) if parameters is None else parameters
         filter_size = (FILTER_SIZE, FILTER_SIZE)
         pool = (POOL_SIZE, POOL_SIZE)
-        image_shape = (batch_size, 1, IMAGE_SIZE, IMAGE_SIZE)
+        n_channels = image_shape[0]
         n_images = -1 if batch_size is None else batch_size
 
         self.input = input
-        self.architecture = {"nkerns": list(nkerns), "n_out": n_out}
+        self.architecture = {"nkerns": [int(n) for n in nkerns], "n_out": int(n_out)}
+        if tuple(image_shape) != MNIST_SHAPE:  # left out there, so that the files of version 0.1 stay as they are
+            self.architecture["image_shape"] = [int(n) for n in image_shape]
+        self.example_shape = tuple(image_shape)
         self.layer0 = LeNetConvPoolLayer(
-            rng, input.reshape((n_images, *image_shape[1:])), (nkerns[0], 1, *filter_size), image_shape, pool
+            rng,
+            input.reshape((n_images, *image_shape)),
+            filter_shape=(nkerns[0], n_channels, *filter_size),
+            image_shape=(batch_size, *image_shape),
+            poolsize=pool,
+            W=given["layer0.W"],
+            b=given["layer0.b"],
         )
         self.layer1 = LeNetConvPoolLayer(
-            rng, self.layer0.output, (nkerns[1], nkerns[0], *filter_size), self.layer0.output_shape, pool
+            rng,
+            self.layer0.output,
+            filter_shape=(nkerns[1], nkerns[0], *filter_size),
+            image_shape=self.layer0.output_shape,
+            poolsize=pool,
+            W=given["layer1.W"],
+            b=given["layer1.b"],
         )
-        n_in = int(np.prod(self.layer1.output_shape[1:]))
-        self.layer2 = HiddenLayer(rng, self.layer1.output.flatten(2), n_in, N_HIDDEN, activation=T.tanh)
-        self.layer3 = LogisticRegression(self.layer2.output, N_HIDDEN, n_out)
+        self.layer2 = HiddenLayer(
+            rng,
+            self.layer1.output.flatten(2),
+            n_in=math.prod(self.layer1.output_shape[1:]),
+            n_out=N_HIDDEN,
+            W=given["layer2.W"],
+            b=given["layer2.b"],
+            activation=T.tanh,
+        )
+        self.layer3 = LogisticRegression(
+            self.layer2.output, N_HIDDEN, n_out, W=given["layer3.W"], b=given["layer3.b"]
+        )
         self.params = self.layer3.params + self.layer2.params + self.layer1.params + self.layer0.params
         self.p_y_given_x = self.layer3.p_y_given_x
         self.y_pred = self.layer3.y_pred
         self.negative_log_likelihood = self.layer3.negative_log_likelihood
         self.errors = self.layer3.errors
+
+    @classmethod
+    def from_parameters(cls, parameters, nkerns, n_out, image_shape=MNIST_SHAPE):
+        """Build a saved model again, for any batch size: from shared variables by name and its ``architecture``."""
+        return cls(None, T.matrix("x"), None, nkerns, n_out, image_shape, parameters)
 
 
 def train_lenet(
@@ -194,7 +239,7 @@ def train_lenet(
     overwrite=False,
     tensorboard=False,
 ):
-    """Train LeNet on MNIST or a data set of 28 x 28 images like it.
+    """Train LeNet on MNIST or another data set of images.
 
     Parameters
     ----------
@@ -210,28 +255,21 @@ def train_lenet(
     batch_size : int
         Examples in a minibatch.
     patience, patience_increase, improvement_threshold
-        As :class:`theano_tutorials.training.EarlyStopping` takes them.
+        As :class:`theano_tutorials.EarlyStopping` takes them.
     seed : int
         Of the generator that draws the initial weights.
-    output_dir : path, optional
-        Folder that keeps the run: its metrics, best model, checkpoint and
-        figures.
-    resume : bool
-        Go on with the run in that folder, from its last checkpoint.
-    overwrite : bool
-        Replace the run in that folder.
-    tensorboard : bool
-        Write TensorBoard event files into that folder, too.
+    output_dir, resume, overwrite, tensorboard
+        As :func:`theano_tutorials.runs.open_run` takes them.
 
     Returns
     -------
-    theano_tutorials.training.TrainingResult
+    theano_tutorials.TrainingResult
 
     Raises
     ------
     ValueError
         If an argument is out of its range or the data is not valid.
-    theano_tutorials.training.TrainingDiverged
+    theano_tutorials.TrainingDiverged
         If the cost becomes NaN or infinite.
 
     Notes
@@ -239,20 +277,30 @@ def train_lenet(
     Defaults are those of the tutorial; it published a validation error of
     0.910000 % and a test error of 0.920000 %, at iteration 17,800.
     """
-    parameters = dict(locals())
+    arguments = dict(locals())
     early_stopping = EarlyStopping(patience, patience_increase, improvement_threshold)
     datasets = load_data(dataset)
-    run = open_run(output_dir, "lenet", parameters, datasets, resume, overwrite, tensorboard)
-    if n_features(datasets) != IMAGE_SIZE**2:
-        raise ValueError(f"data set {dataset} has {n_features(datasets)} pixels an image: expected 28 x 28 = 784")
+    run = open_run(output_dir, "lenet", arguments, datasets, resume, overwrite, tensorboard)
+    if datasets.image_shape is None:
+        raise ValueError(
+            f"data set {dataset} has examples of shape {datasets.example_shape}: expected images, (height, width) or "
+            "(channels, height, width), or rows that are square images"
+        )
 
     x = T.matrix("x")
     y = T.ivector("y")
     rng = np.random.RandomState(seed)
-    classifier = LeNet5(rng, x, batch_size, nkerns)
+    classifier = LeNet5(rng, x, batch_size, nkerns, datasets.n_classes, datasets.image_shape)
     cost = classifier.negative_log_likelihood(y)
 
     updates = sgd_updates(cost, classifier.params, learning_rate)
     functions = compile_functions(x, y, cost, classifier.errors(y), updates, datasets, batch_size)
 
-    return train(functions, classifier, early_stopping, n_epochs, run, rng)
+    result = train(functions, classifier, early_stopping, n_epochs, run)
+    draw_classifier(run, classifier, classifier.layer0.W, datasets, batch_size)
+    return result
+
+
+ORIGINAL_NAMES = {
+    "convolutional_mlp": {"LeNetConvPoolLayer": LeNetConvPoolLayer, "evaluate_lenet5": train_lenet},
+}

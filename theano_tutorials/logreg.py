@@ -17,8 +17,8 @@ import theano
 import theano.tensor as T
 
 from theano_tutorials.checks import require_counts, require_labels, require_ndim, require_parameter
-from theano_tutorials.datasets import N_CLASSES, load_data, n_features
-from theano_tutorials.run import open_run
+from theano_tutorials.datasets import load_data, shared_dataset
+from theano_tutorials.runs import draw_classifier, open_run
 from theano_tutorials.training import EarlyStopping, compile_functions, sgd_updates, train
 
 
@@ -39,6 +39,10 @@ class LogisticRegression:
     ----------
     params : list
         ``[W, b]``.
+    architecture : dict
+        ``n_in`` and ``n_out``, from which :meth:`from_parameters` builds it again.
+    example_shape : tuple of int
+        Of a row of ``input``: ``(n_in,)``.
     p_y_given_x : symbolic matrix, floatX, (n_examples, n_out)
         Probability of each class.
     y_pred : symbolic vector, int64, (n_examples,)
@@ -68,12 +72,18 @@ class LogisticRegression:
         require_parameter("b", b, (n_out,))
 
         self.input = input
-        self.architecture = {"n_in": n_in, "n_out": n_out}
+        self.architecture = {"n_in": int(n_in), "n_out": int(n_out)}
+        self.example_shape = (n_in,)
         self.W = W
         self.b = b
         self.params = [W, b]
         self.p_y_given_x = T.nnet.softmax(T.dot(input, W) + b)
         self.y_pred = T.argmax(self.p_y_given_x, axis=1)
+
+    @classmethod
+    def from_parameters(cls, parameters, n_in, n_out):
+        """Build a saved model again: from shared variables by name and its ``architecture``."""
+        return cls(T.matrix("x"), n_in, n_out, parameters["W"], parameters["b"])
 
     def negative_log_likelihood(self, y):
         """Mean of ``-log P(Y = y | x)`` over the minibatch.
@@ -138,26 +148,19 @@ def train_logreg(
     batch_size : int
         Examples in a minibatch.
     patience, patience_increase, improvement_threshold
-        As :class:`theano_tutorials.training.EarlyStopping` takes them.
-    output_dir : path, optional
-        Folder that keeps the run: its metrics, best model, checkpoint and
-        figures.
-    resume : bool
-        Go on with the run in that folder, from its last checkpoint.
-    overwrite : bool
-        Replace the run in that folder.
-    tensorboard : bool
-        Write TensorBoard event files into that folder, too.
+        As :class:`theano_tutorials.EarlyStopping` takes them.
+    output_dir, resume, overwrite, tensorboard
+        As :func:`theano_tutorials.runs.open_run` takes them.
 
     Returns
     -------
-    theano_tutorials.training.TrainingResult
+    theano_tutorials.TrainingResult
 
     Raises
     ------
     ValueError
         If an argument is out of its range or the data is not valid.
-    theano_tutorials.training.TrainingDiverged
+    theano_tutorials.TrainingDiverged
         If the cost becomes NaN or infinite.
 
     Notes
@@ -165,17 +168,29 @@ def train_logreg(
     Defaults are those of the tutorial; it published a validation error of
     7.500000 % and a test error of 7.489583 %.
     """
-    parameters = dict(locals())
+    arguments = dict(locals())
     early_stopping = EarlyStopping(patience, patience_increase, improvement_threshold)
     datasets = load_data(dataset)
-    run = open_run(output_dir, "logreg", parameters, datasets, resume, overwrite, tensorboard)
+    run = open_run(output_dir, "logreg", arguments, datasets, resume, overwrite, tensorboard)
 
     x = T.matrix("x")
     y = T.ivector("y")
-    classifier = LogisticRegression(x, n_in=n_features(datasets), n_out=N_CLASSES)
+    classifier = LogisticRegression(x, n_in=datasets.n_features, n_out=datasets.n_classes)
     cost = classifier.negative_log_likelihood(y)
 
     updates = sgd_updates(cost, classifier.params, learning_rate)
     functions = compile_functions(x, y, cost, classifier.errors(y), updates, datasets, batch_size)
 
-    return train(functions, classifier, early_stopping, n_epochs, run)
+    result = train(functions, classifier, early_stopping, n_epochs, run)
+    draw_classifier(run, classifier, classifier.W, datasets, batch_size)
+    return result
+
+
+ORIGINAL_NAMES = {
+    "logistic_sgd": {
+        "LogisticRegression": LogisticRegression,
+        "load_data": load_data,
+        "shared_dataset": shared_dataset,
+        "sgd_optimization_mnist": train_logreg,
+    }
+}

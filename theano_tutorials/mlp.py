@@ -14,14 +14,16 @@ X. Glorot and Y. Bengio, "Understanding the difficulty of training deep
 feedforward neural networks", AISTATS 2010.
 """
 
+from collections import defaultdict
+
 import numpy as np
 import theano
 import theano.tensor as T
 
 from theano_tutorials.checks import require_counts, require_ndim, require_not_negative, require_parameter
-from theano_tutorials.datasets import N_CLASSES, load_data, n_features
+from theano_tutorials.datasets import load_data
 from theano_tutorials.logreg import LogisticRegression
-from theano_tutorials.run import open_run
+from theano_tutorials.runs import draw_classifier, open_run
 from theano_tutorials.training import EarlyStopping, compile_functions, sgd_updates, train
 
 
@@ -117,6 +119,8 @@ class MLP:
     input : symbolic matrix, floatX, (n_examples, n_in)
     n_in, n_hidden, n_out : int
         Number of input features, hidden units and classes.
+    parameters : dict of str to shared variable, optional
+        Parameters to use, by name (``"hiddenLayer.W"``, ...); by default new ones.
 
     Attributes
     ----------
@@ -124,6 +128,11 @@ class MLP:
     logRegressionLayer : LogisticRegression
     params : list
         Those of the hidden layer, then those of the logistic regression.
+    architecture : dict
+        ``n_in``, ``n_hidden`` and ``n_out``, from which :meth:`from_parameters`
+        builds it again.
+    example_shape : tuple of int
+        Of a row of ``input``: ``(n_in,)``.
     L1, L2_sqr : scalar symbolic variables, floatX
         Sum of the absolute values, and of the squares, of all weights (the
         biases are left out).
@@ -138,11 +147,17 @@ class MLP:
         If a size is below one.
     """
 
-    def __init__(self, rng, input, n_in, n_hidden, n_out):
+    def __init__(self, rng, input, n_in, n_hidden, n_out, parameters=None):
+        given = defaultdict(lambda: None) if parameters is None else parameters
         self.input = input
-        self.architecture = {"n_in": n_in, "n_hidden": n_hidden, "n_out": n_out}
-        self.hiddenLayer = HiddenLayer(rng, input, n_in, n_hidden, activation=T.tanh)
-        self.logRegressionLayer = LogisticRegression(self.hiddenLayer.output, n_hidden, n_out)
+        self.architecture = {"n_in": int(n_in), "n_hidden": int(n_hidden), "n_out": int(n_out)}
+        self.example_shape = (n_in,)
+        self.hiddenLayer = HiddenLayer(
+            rng, input, n_in, n_hidden, given["hiddenLayer.W"], given["hiddenLayer.b"], activation=T.tanh
+        )
+        self.logRegressionLayer = LogisticRegression(
+            self.hiddenLayer.output, n_hidden, n_out, given["logRegressionLayer.W"], given["logRegressionLayer.b"]
+        )
         self.params = self.hiddenLayer.params + self.logRegressionLayer.params
         self.L1 = abs(self.hiddenLayer.W).sum() + abs(self.logRegressionLayer.W).sum()
         self.L2_sqr = (self.hiddenLayer.W**2).sum() + (self.logRegressionLayer.W**2).sum()
@@ -150,6 +165,11 @@ class MLP:
         self.y_pred = self.logRegressionLayer.y_pred
         self.negative_log_likelihood = self.logRegressionLayer.negative_log_likelihood
         self.errors = self.logRegressionLayer.errors
+
+    @classmethod
+    def from_parameters(cls, parameters, n_in, n_hidden, n_out):
+        """Build a saved model again: from shared variables by name and its ``architecture``."""
+        return cls(None, T.matrix("x"), n_in, n_hidden, n_out, parameters)
 
 
 def train_mlp(
@@ -187,28 +207,21 @@ def train_mlp(
     n_hidden : int
         Hidden units.
     patience, patience_increase, improvement_threshold
-        As :class:`theano_tutorials.training.EarlyStopping` takes them.
+        As :class:`theano_tutorials.EarlyStopping` takes them.
     seed : int
         Of the generator that draws the initial weights.
-    output_dir : path, optional
-        Folder that keeps the run: its metrics, best model, checkpoint and
-        figures.
-    resume : bool
-        Go on with the run in that folder, from its last checkpoint.
-    overwrite : bool
-        Replace the run in that folder.
-    tensorboard : bool
-        Write TensorBoard event files into that folder, too.
+    output_dir, resume, overwrite, tensorboard
+        As :func:`theano_tutorials.runs.open_run` takes them.
 
     Returns
     -------
-    theano_tutorials.training.TrainingResult
+    theano_tutorials.TrainingResult
 
     Raises
     ------
     ValueError
         If an argument is out of its range or the data is not valid.
-    theano_tutorials.training.TrainingDiverged
+    theano_tutorials.TrainingDiverged
         If the cost becomes NaN or infinite.
 
     Notes
@@ -216,19 +229,24 @@ def train_mlp(
     Defaults are those of the tutorial; it published a validation error of
     1.690000 % and a test error of 1.650000 %, at iteration 2,070,000.
     """
-    parameters = dict(locals())
+    arguments = dict(locals())
     require_not_negative(L1_reg=L1_reg, L2_reg=L2_reg)
     early_stopping = EarlyStopping(patience, patience_increase, improvement_threshold)
     datasets = load_data(dataset)
-    run = open_run(output_dir, "mlp", parameters, datasets, resume, overwrite, tensorboard)
+    run = open_run(output_dir, "mlp", arguments, datasets, resume, overwrite, tensorboard)
 
     x = T.matrix("x")
     y = T.ivector("y")
     rng = np.random.RandomState(seed)
-    classifier = MLP(rng, x, n_features(datasets), n_hidden, N_CLASSES)
+    classifier = MLP(rng, x, datasets.n_features, n_hidden, datasets.n_classes)
     cost = classifier.negative_log_likelihood(y) + L1_reg * classifier.L1 + L2_reg * classifier.L2_sqr
 
     updates = sgd_updates(cost, classifier.params, learning_rate)
     functions = compile_functions(x, y, cost, classifier.errors(y), updates, datasets, batch_size)
 
-    return train(functions, classifier, early_stopping, n_epochs, run, rng)
+    result = train(functions, classifier, early_stopping, n_epochs, run)
+    draw_classifier(run, classifier, classifier.hiddenLayer.W, datasets, batch_size)
+    return result
+
+
+ORIGINAL_NAMES = {"mlp": {"HiddenLayer": HiddenLayer, "MLP": MLP, "test_mlp": train_mlp}}

@@ -1,84 +1,24 @@
-"""Minibatch stochastic gradient descent with early stopping, for any of the models.
+"""Minibatch stochastic gradient descent with early stopping, for any model.
 
 A tutorial joins three pieces of this module: :func:`sgd_updates` turns a cost
 into parameter updates, :func:`compile_functions` turns cost, errors and updates
 into three Theano functions of a minibatch index, and :func:`train` calls them in
-the order of the patience loop.
+the order of the patience loop. Without labels, :func:`minibatch_function` compiles
+one function, and :func:`pretrain` calls it for a number of epochs.
 """
 
 import math
-import signal
-import threading
-import time
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Callable, NamedTuple
 
 import numpy as np
 import theano
 import theano.tensor as T
 
-from theano_tutorials import reporting
-from theano_tutorials.checkpoint import named_parameters
-from theano_tutorials.checks import require_counts, require_positive, shape_of
-
-
-class TrainingDiverged(ArithmeticError):
-    """The cost became NaN or infinite; the model holds its best parameters so far.
-
-    Attributes
-    ----------
-    result : TrainingResult
-        What was reached before.
-    """
-
-    def __init__(self, message, result):
-        super().__init__(message)
-        self.result = result
-
-
-class TrainingInterrupted(KeyboardInterrupt):
-    """A signal ended the training; the model holds its best parameters so far.
-
-    Attributes
-    ----------
-    signal : signal.Signals
-        SIGINT (Ctrl-C) or SIGTERM.
-    result : TrainingResult
-        What was reached before.
-    """
-
-    def __init__(self, number, result):
-        super().__init__()
-        self.signal = signal.Signals(number)
-        self.result = result
-
-
-@dataclass
-class TrainingResult:
-    """What a training run reached.
-
-    Attributes
-    ----------
-    best_validation_loss, test_loss : float
-        Fractions of misclassified examples, in [0, 1], of the best model;
-        infinite and NaN where no validation took place.
-    best_iteration : int
-        Parameter updates made when the best model was seen.
-    n_epochs : int
-        Epochs begun.
-    seconds : float
-        Wall-clock time of the loop.
-    model : object
-        The trained classifier, its parameters those of the best model.
-    """
-
-    best_validation_loss: float
-    test_loss: float
-    best_iteration: int
-    n_epochs: int
-    seconds: float
-    model: object = None
+from theano_tutorials.checks import require_counts, require_ndim, require_positive, shape_of
+from theano_tutorials.runs import console
+from theano_tutorials.runs.directory import MAIN_PHASE
+from theano_tutorials.runs.session import Session, TrainingResult
+from theano_tutorials.runs.state import TrainingState
 
 
 class Functions(NamedTuple):
@@ -115,7 +55,7 @@ class EarlyStopping:
     best_loss : float
         Lowest validation loss so far, infinite before the first.
     best_iteration : int
-        Iteration (from zero) of that loss, -1 before the first.
+        Parameter updates made when that loss was seen, 0 before the first.
 
     Raises
     ------
@@ -124,13 +64,11 @@ class EarlyStopping:
 
     Examples
     --------
-    >>> stopping = EarlyStopping(patience=10)
-    >>> stopping.update(iteration=8, loss=0.5)
-    True
-    >>> stopping.patience
-    16
-    >>> stopping.should_stop(iteration=16)
-    True
+    >>> early_stopping = EarlyStopping(patience=10000)
+    >>> early_stopping.validation_frequency(n_train_batches=2500)
+    2500
+    >>> early_stopping.validation_frequency(n_train_batches=50000)
+    5000
 
     References
     ----------
@@ -150,36 +88,26 @@ class EarlyStopping:
         self.patience_increase = patience_increase
         self.improvement_threshold = improvement_threshold
         self.best_loss = math.inf
-        self.best_iteration = -1
+        self.best_iteration = 0
 
     def validation_frequency(self, n_train_batches):
         """Minibatches between two validations: at least two fit into the patience."""
         return int(min(n_train_batches, self.patience // 2))
 
-    def update(self, iteration, loss):
-        """Take note of a validation loss; return whether it is the best so far."""
-        if not loss < self.best_loss:
-            return False
-        if loss < self.best_loss * self.improvement_threshold:
-            self.patience = max(self.patience, iteration * self.patience_increase)
-        self.best_loss = loss
-        self.best_iteration = iteration
-        return True
 
-    def should_stop(self, iteration):
-        """Whether the patience is used up at this iteration."""
-        return self.patience <= iteration
-
-
-def sgd_updates(cost, params, learning_rate):
+def sgd_updates(cost, params, learning_rate, consider_constant=None):
     """Updates of one step of gradient descent.
 
     Parameters
     ----------
     cost : scalar symbolic variable
     params : list of shared variables
-    learning_rate : float
-        Positive and finite.
+    learning_rate : float or scalar symbolic variable
+        Positive and finite. Symbolic, for instance a shared variable, where it
+        changes during the training.
+    consider_constant : list of symbolic variables, optional
+        Expressions whose gradient is not followed, as the end of the chain in
+        contrastive divergence.
 
     Returns
     -------
@@ -189,17 +117,23 @@ def sgd_updates(cost, params, learning_rate):
 
     Raises
     ------
+    TypeError
+        If a symbolic learning rate is no scalar.
     ValueError
         If the learning rate is not positive and finite.
     """
-    require_positive(learning_rate=learning_rate)
-    gradients = T.grad(cost, params)
+    if isinstance(learning_rate, theano.Variable):
+        require_ndim(0, learning_rate=learning_rate)
+        learning_rate = T.cast(learning_rate, theano.config.floatX)
+    else:
+        require_positive(learning_rate=learning_rate)
+    gradients = T.grad(cost, params, consider_constant=consider_constant)
     return [(param, param - learning_rate * gradient) for param, gradient in zip(params, gradients)]
 
 
-def number_of_examples(data_x):
+def number_of_examples(data):
     """Rows of a data set in a shared variable."""
-    return shape_of(data_x)[0]
+    return shape_of(data)[0]
 
 
 def minibatch(data, index, batch_size):
@@ -207,11 +141,52 @@ def minibatch(data, index, batch_size):
     return data[index * batch_size : (index + 1) * batch_size]
 
 
+def minibatch_function(inputs, outputs, data, batch_size, updates=None):
+    """Compile a function of a minibatch index.
+
+    The data stays in its shared variables; the function takes the index only, and
+    ``givens`` puts the slice in the place of each input.
+
+    Parameters
+    ----------
+    inputs : list of symbolic variables
+        From which ``outputs`` and ``updates`` are built.
+    outputs : symbolic variable, or list of them
+    data : list of shared variables, or views of them
+        For each input what its rows are taken from.
+    batch_size : int
+    updates : list of (shared variable, symbolic expression), or dict, optional
+
+    Returns
+    -------
+    function
+        ``function(index)``, index from zero.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many inputs as data, or the batch size is below one.
+
+    Examples
+    --------
+    >>> x = T.matrix("x")
+    >>> data = theano.shared(np.arange(12, dtype=theano.config.floatX).reshape(6, 2))
+    >>> minibatch_sum = minibatch_function([x], x.sum(), [data], batch_size=2)
+    >>> [float(minibatch_sum(i)) for i in range(3)]
+    [6.0, 22.0, 38.0]
+    """
+    require_counts(batch_size=batch_size)
+    if len(inputs) != len(data):
+        raise ValueError(f"{len(inputs)} inputs, {len(data)} data: expected as many")
+    index = T.lscalar("index")
+    givens = {variable: minibatch(rows, index, batch_size) for variable, rows in zip(inputs, data)}
+    return theano.function([index], outputs, updates=updates, givens=givens)
+
+
 def compile_functions(x, y, cost, errors, updates, datasets, batch_size):
     """Compile the functions that train, validate and test on a minibatch.
 
-    The data stays in its shared variables; each function takes a minibatch
-    index only, and ``givens`` puts the slice in the place of ``x`` and ``y``.
+    Each is a :func:`minibatch_function`.
 
     Parameters
     ----------
@@ -239,16 +214,11 @@ def compile_functions(x, y, cost, errors, updates, datasets, batch_size):
             f"batch_size is {batch_size}: expected at most {min(sizes)}, the size of the smallest split "
             f"(train, validation, test: {', '.join(map(str, sizes))})"
         )
-    index = T.lscalar("index")
-
-    def bound_to(data_x, data_y):
-        return {x: minibatch(data_x, index, batch_size), y: minibatch(data_y, index, batch_size)}
-
     train_set, valid_set, test_set = datasets
     return Functions(
-        theano.function([index], cost, updates=updates, givens=bound_to(*train_set)),
-        theano.function([index], errors, givens=bound_to(*valid_set)),
-        theano.function([index], errors, givens=bound_to(*test_set)),
+        minibatch_function([x, y], cost, train_set, batch_size, updates),
+        minibatch_function([x, y], errors, valid_set, batch_size),
+        minibatch_function([x, y], errors, test_set, batch_size),
         *(size // batch_size for size in sizes),
     )
 
@@ -282,86 +252,7 @@ def mean_loss(function, n_batches):
     return float(np.mean([function(i) for i in range(n_batches)]))
 
 
-class TrainingState:
-    """Where a training stands between two minibatches; a checkpoint holds all of it.
-
-    Parameters
-    ----------
-    model : object with ``params``, a list of shared variables
-    early_stopping : EarlyStopping
-    rng : numpy.random.RandomState or None
-        The generator that drew the parameters.
-
-    Attributes
-    ----------
-    iteration : int
-        Minibatches trained on.
-    cost_sum : float
-        Sum of their costs since the last validation.
-    test_loss : float
-        Fraction of test errors of the best model, NaN before the first validation.
-    finished : bool
-        Whether patience or epochs are used up.
-    best_values : dict of str to numpy.ndarray
-        Parameters of the best validation by name, at first the initial ones.
-    """
-
-    _COUNTERS = ("iteration", "cost_sum", "test_loss", "finished")
-    _OF_EARLY_STOPPING = ("patience", "best_loss", "best_iteration")
-
-    def __init__(self, model, early_stopping, rng=None):
-        self.model = model
-        self.early_stopping = early_stopping
-        self.rng = rng
-        self.iteration = 0
-        self.cost_sum = 0.0
-        self.test_loss = math.nan
-        self.finished = False
-        self.keep_parameters()
-
-    def keep_parameters(self):
-        """Take the current parameters as the best."""
-        self.best_values = {name: param.get_value() for name, param in named_parameters(self.model).items()}
-
-    def counters(self):
-        """All numbers by name."""
-        own = {name: getattr(self, name) for name in self._COUNTERS}
-        return {**own, **{name: getattr(self.early_stopping, name) for name in self._OF_EARLY_STOPPING}}
-
-    def set_counters(self, counters):
-        """Undo :meth:`counters`."""
-        for name in self._COUNTERS:
-            setattr(self, name, counters[name])
-        for name in self._OF_EARLY_STOPPING:
-            setattr(self.early_stopping, name, counters[name])
-
-
-@contextmanager
-def _signals_noted():
-    """List that SIGINT and SIGTERM are put into; a second signal acts as it did before."""
-    noted = []
-    if threading.current_thread() is not threading.main_thread():
-        yield noted
-        return
-
-    def note(number, _):
-        noted.append(number)
-        restore()
-
-    def restore():
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    # What is ignored stays so, as under nohup.
-    caught = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, note) for number in caught}
-    try:
-        yield noted
-    finally:
-        restore()
-
-
-def train(functions, model, early_stopping, n_epochs, run=None, rng=None):
+def train(functions, model, early_stopping, n_epochs, run=None):
     """Train until the patience or the epochs are used up.
 
     Prints the tutorials' lines as it goes. At the end, and also when it is
@@ -370,13 +261,13 @@ def train(functions, model, early_stopping, n_epochs, run=None, rng=None):
     Parameters
     ----------
     functions : Functions
-    model : LogisticRegression, MLP or LeNet5
+    model : object with ``params``, a list of shared variables
+        See :func:`theano_tutorials.runs.parameters.named_parameters`.
     early_stopping : EarlyStopping
     n_epochs : int
-    run : theano_tutorials.run.Run, optional
-        Keeps the results, and the state from which a later run goes on.
-    rng : numpy.random.RandomState, optional
-        The generator that drew the parameters, kept with the state.
+    run : theano_tutorials.runs.directory.Run, optional
+        Keeps the results, and the state from which a later run goes on: whatever
+        the functions update.
 
     Returns
     -------
@@ -384,92 +275,98 @@ def train(functions, model, early_stopping, n_epochs, run=None, rng=None):
 
     Raises
     ------
-    TrainingDiverged
-        If the cost of a minibatch is NaN or infinite.
-    TrainingInterrupted
-        If SIGINT (Ctrl-C) or SIGTERM arrives: after the minibatch and a checkpoint.
-    ValueError
-        If ``n_epochs`` is below one, or the checkpoint is damaged or of another model.
-    OSError
-        If the run directory cannot be read or written.
+    TrainingDiverged, TrainingInterrupted, TypeError, ValueError, OSError
+        As :class:`theano_tutorials.runs.session.Session` does.
+
+    References
+    ----------
+    Deep Learning Tutorials, "Getting started", section Early-Stopping.
     """
-    require_counts(n_epochs=n_epochs)
     n_train_batches = functions.n_train_batches
-    last_iteration = n_epochs * n_train_batches
     validation_frequency = early_stopping.validation_frequency(n_train_batches)
-    state = TrainingState(model, early_stopping, rng)
-    seconds_before = 0.0
-    start = time.perf_counter()
-
-    def seconds():
-        return seconds_before + time.perf_counter() - start
-
-    def result():
-        return TrainingResult(
-            best_validation_loss=early_stopping.best_loss,
-            test_loss=state.test_loss,
-            best_iteration=early_stopping.best_iteration + 1,
-            n_epochs=math.ceil(state.iteration / n_train_batches),
-            seconds=seconds(),
-            model=model,
-        )
-
-    try:
-        if run is not None:
-            run.begin()
-            if run.restore(state):
-                seconds_before = run.seconds_before
-        with _signals_noted() as signals, reporting.progress_bar(state.iteration) as bar:
-            while not state.finished:
-                iteration = state.iteration
-                epoch, batch = divmod(iteration, n_train_batches)
-                cost = float(functions.train(batch))
-                if not math.isfinite(cost):
-                    if run is not None:
-                        run.save_results(state)
-                    raise TrainingDiverged(
-                        f"the cost is {cost} at iteration {iteration + 1} (epoch {epoch + 1}): lower the learning rate",
-                        result(),
-                    )
-                state.cost_sum += cost
-                state.iteration += 1
-                bar.advance(cost, min(last_iteration, early_stopping.patience + 1))
-                validates = state.iteration % validation_frequency == 0
-                if validates:
+    state = TrainingState(model, functions[:3], early_stopping)
+    with Session(MAIN_PHASE, state, n_train_batches, n_epochs, run) as session:
+        session.done = early_stopping.patience <= state.iteration - 1  # where a run goes on
+        while session.epoch < n_epochs and not session.done:
+            for minibatch_index in session.minibatches():
+                iteration = (session.epoch - 1) * n_train_batches + minibatch_index
+                session.note_cost(functions.train(minibatch_index), early_stopping.patience + 1)
+                if (iteration + 1) % validation_frequency == 0:
                     loss = mean_loss(functions.validate, functions.n_valid_batches)
-                    position = (epoch + 1, batch + 1, n_train_batches)
-                    bar.write(reporting.validation_line(*position, loss))
-                    is_best = early_stopping.update(iteration, loss)
-                    if is_best:
+                    test_loss = None
+                    if loss < early_stopping.best_loss:
+                        if loss < early_stopping.best_loss * early_stopping.improvement_threshold:
+                            early_stopping.patience = max(
+                                early_stopping.patience, iteration * early_stopping.patience_increase
+                            )
+                        early_stopping.best_loss, early_stopping.best_iteration = loss, iteration + 1
+                        test_loss = state.test_loss = mean_loss(functions.test, functions.n_test_batches)
                         state.keep_parameters()
-                        state.test_loss = mean_loss(functions.test, functions.n_test_batches)
-                        bar.write(reporting.test_line(*position, state.test_loss))
-                    if run is not None:
-                        run.record(
-                            epoch=epoch + 1,
-                            iteration=state.iteration,
-                            cost=state.cost_sum / validation_frequency,
-                            validation_error=loss,
-                            test_error=state.test_loss if is_best else "",
-                            seconds=f"{seconds():.3f}",
-                            patience=early_stopping.patience,
-                        )
-                    state.cost_sum = 0.0
-                state.finished = early_stopping.should_stop(iteration) or state.iteration == last_iteration
-                if run is not None:
-                    if state.finished or signals:
-                        run.save(state)
-                    elif validates:
-                        run.save_if_due(state)
-                if signals and not state.finished:
-                    raise TrainingInterrupted(signals[0], result())
-    finally:
-        for name, param in named_parameters(model).items():
-            param.set_value(state.best_values[name])
-        if run is not None:
-            run.close()
-    ending = result()
-    print(reporting.summary(ending), flush=True)
-    if run is not None:
-        run.draw(state)
-    return ending
+                    lines = console.validation_lines(session.epoch, minibatch_index + 1, n_train_batches, loss, test_loss)
+                    session.record(
+                        lines,
+                        epoch=session.epoch,
+                        iteration=iteration + 1,
+                        cost=session.mean_cost(validation_frequency),
+                        validation_error=loss,
+                        test_error=test_loss,
+                        seconds=session.seconds(),
+                        patience=early_stopping.patience,
+                    )
+                session.done = early_stopping.patience <= iteration
+        result = session.result()
+    print(console.summary(result), flush=True)
+    return result
+
+
+def pretrain(function, model, n_batches, n_epochs, run=None, phase="pretraining", monitored="cost"):
+    """Train for a number of epochs: without labels and validation, as an autoencoder or an RBM is.
+
+    A line an epoch says how it goes. Several calls, each with a phase of its own,
+    can share one run; put them into one ``with run:`` block.
+
+    Parameters
+    ----------
+    function : function
+        Of a minibatch index, as :func:`minibatch_function` compiles it: updates
+        the parameters, and returns what is monitored.
+    model : object with ``params``, a list of shared variables
+        See :func:`theano_tutorials.runs.parameters.named_parameters`.
+    n_batches : int
+        Minibatches of an epoch.
+    n_epochs : int
+    run : theano_tutorials.runs.directory.Run, optional
+        Keeps the results, and the state from which a later run goes on: whatever
+        the function updates.
+    phase : str
+        Name of this part of the training, which names its files and begins its
+        lines.
+    monitored : str
+        What the function returns, for instance ``"pseudo-likelihood"``.
+
+    Returns
+    -------
+    TrainingResult
+        Its model has the parameters of the last epoch.
+
+    Raises
+    ------
+    TrainingDiverged, TrainingInterrupted, TypeError, ValueError, OSError
+        As :class:`theano_tutorials.runs.session.Session` does.
+    """
+    require_counts(n_batches=n_batches)
+    state = TrainingState(model, [function])
+    with Session(phase, state, n_batches, n_epochs, run) as session:
+        while session.epoch < n_epochs:
+            for minibatch_index in session.minibatches():
+                session.note_cost(function(minibatch_index))
+                if minibatch_index + 1 == n_batches:
+                    value = session.mean_cost(n_batches)
+                    session.record(
+                        [console.pretraining_line(phase, session.epoch, monitored, value)],
+                        epoch=session.epoch,
+                        iteration=state.iteration + 1,
+                        **{monitored: value},
+                        seconds=session.seconds(),
+                    )
+        return session.result()

@@ -6,14 +6,18 @@ from contextlib import contextmanager
 from tqdm import tqdm
 
 
-def validation_line(epoch, minibatch, n_minibatches, loss):
-    """Line of a validation; ``loss`` is a fraction in [0, 1]."""
-    return f"epoch {epoch}, minibatch {minibatch}/{n_minibatches}, validation error {loss * 100:f} %"
+def validation_lines(epoch, minibatch, n_minibatches, validation_loss, test_loss):
+    """Lines of a validation; losses are fractions in [0, 1], that of the test None unless the model is the best."""
+    where = f"epoch {epoch}, minibatch {minibatch}/{n_minibatches}"
+    lines = [f"{where}, validation error {validation_loss * 100:f} %"]
+    if test_loss is not None:
+        lines.append(f"     {where}, test error of best model {test_loss * 100:f} %")
+    return lines
 
 
-def test_line(epoch, minibatch, n_minibatches, loss):
-    """Line of a new best model's test; ``loss`` is a fraction in [0, 1]."""
-    return f"     epoch {epoch}, minibatch {minibatch}/{n_minibatches}, test error of best model {loss * 100:f} %"
+def pretraining_line(phase, epoch, name, value):
+    """Line of an epoch without validation; ``value`` is the mean of what is called ``name``."""
+    return f"{phase}, epoch {epoch}, {name} {value:f}"
 
 
 def evaluation_lines(validation_loss, test_loss):
@@ -22,7 +26,7 @@ def evaluation_lines(validation_loss, test_loss):
 
 
 def best_line(result):
-    """The best figures of a :class:`~theano_tutorials.training.TrainingResult`."""
+    """The best figures of a :class:`~theano_tutorials.TrainingResult`."""
     if not result.best_iteration:
         return "No validation was reached"
     return (

@@ -1,4 +1,4 @@
-"""Figures of a run, as PNG images in memory."""
+"""Arrays as figures: PNG images in memory."""
 
 import io
 import math
@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 N_MISTAKES = 100  # shown at most
 _DOTS_PER_INCH = 120
+_LEAST_HEIGHT = 0.5  # inches, however wide the images are
 
 
 def learning_curve(iterations, validation_errors, test_errors):
@@ -46,25 +47,27 @@ def learning_curve(iterations, validation_errors, test_errors):
     return _png(figure)
 
 
-def filters(weights):
-    """First-layer weights as images, one for each unit, each scaled to its own range.
+def filters(images):
+    """Weights as images, one for each unit, each scaled to its own range.
 
     Parameters
     ----------
-    weights : numpy.ndarray
-        (n_pixels, n_units), or (n_filters, n_maps, height, width), of which the
-        first map is shown.
+    images : numpy.ndarray, (n_units, height, width) or (n_units, channels, height, width)
+        Three or four channels are shown in colour, of others the first.
 
     Returns
     -------
     bytes
         PNG image.
     """
-    images = weights[:, 0] if weights.ndim == 4 else as_images(weights.T)
-    low, high = (reduce(images, axis=(1, 2), keepdims=True) for reduce in (np.min, np.max))
+    images = _displayed(images)
+    axes_of_one = tuple(range(1, images.ndim))
+    low, high = (reduce(images, axis=axes_of_one, keepdims=True) for reduce in (np.min, np.max))
     scaled = (images - low) / np.where(high > low, high - low, 1)
     canvas = tile(scaled)
-    figure, axes = _figure(6, 6 * canvas.shape[0] / canvas.shape[1])
+    figure, axes = _figure(6, max(_LEAST_HEIGHT, 6 * canvas.shape[0] / canvas.shape[1]))
+    if canvas.ndim == 3:
+        canvas = np.where(np.isnan(canvas), 1, canvas)  # a colour cannot be missing
     axes.imshow(canvas, cmap="gray", vmin=0, vmax=1)
     axes.set_axis_off()
     return _png(figure)
@@ -101,7 +104,8 @@ def mistakes(images, labels, predictions):
 
     Parameters
     ----------
-    images : numpy.ndarray, (n_examples, n_pixels)
+    images : numpy.ndarray, (n_examples, height, width) or (n_examples, channels, height, width)
+        Three or four channels are shown in colour, of others the first.
     labels, predictions : numpy.ndarray of int, (n_examples,)
 
     Returns
@@ -121,17 +125,17 @@ def mistakes(images, labels, predictions):
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()
-    for axes, example, image in zip(grid, shown, as_images(images[shown])):
+    for axes, example, image in zip(grid, shown, _displayed(images[shown])):
         axes.imshow(image, cmap="gray")
         axes.set_title(f"{labels[example]} > {predictions[example]}", fontsize="small")
     return _png(figure)
 
 
-def as_images(vectors):
-    """Reshape (n, n_pixels) to square images, or to images of one row where that is not possible."""
-    side = math.isqrt(vectors.shape[1])
-    shape = (side, side) if side**2 == vectors.shape[1] else (1, vectors.shape[1])
-    return vectors.reshape(len(vectors), *shape)
+def _displayed(images):
+    # Grey (n, height, width), or colours last: (n, height, width, 3).
+    if images.ndim == 3:
+        return images
+    return images[:, :3].transpose(0, 2, 3, 1) if images.shape[1] in (3, 4) else images[:, 0]
 
 
 def tile(images, border=1):
@@ -139,19 +143,19 @@ def tile(images, border=1):
 
     Parameters
     ----------
-    images : numpy.ndarray, (n, height, width)
+    images : numpy.ndarray, (n, height, width) or (n, height, width, colours)
     border : int
         Pixels between two images.
 
     Returns
     -------
-    numpy.ndarray, (rows * (height + border) - border, columns * (width + border) - border)
+    numpy.ndarray, (rows * (height + border) - border, columns * (width + border) - border) or with colours
         NaN where there is no image.
     """
-    n, height, width = images.shape
+    n, height, width, *colours = images.shape
     columns = math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
-    canvas = np.full((rows * (height + border) - border, columns * (width + border) - border), np.nan)
+    canvas = np.full((rows * (height + border) - border, columns * (width + border) - border, *colours), np.nan)
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
         top, left = row * (height + border), column * (width + border)

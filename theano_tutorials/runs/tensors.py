@@ -1,6 +1,5 @@
-"""Parameters and training state on disk: a file is whole, or it is not there."""
+"""Arrays and other files on disk: a file is whole, or it is not there."""
 
-import glob
 import hashlib
 import json
 import os
@@ -10,18 +9,8 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from theano_tutorials.checks import shape_of
-
 # One key: safetensors writes several in any order, and equal runs shall give equal files.
 _METADATA_KEY = "theano_tutorials"
-
-
-def named_parameters(model):
-    """Parameters of a model by name: ``W`` and ``b`` of a layer, ``layer0.W`` of a model made of layers."""
-    layers = {name: part for name, part in vars(model).items() if hasattr(part, "params")}
-    if not layers:
-        return dict(zip(("W", "b"), model.params))
-    return {f"{layer}.{name}": value for layer in layers for name, value in named_parameters(layers[layer]).items()}
 
 
 def write_atomically(path, data):
@@ -56,11 +45,18 @@ def write_atomically(path, data):
         os.close(folder)
 
 
-def remove_unfinished(path):
-    """Remove what a killed process left of :func:`write_atomically`, where no other process writes that file."""
-    path = Path(path)
-    for aside in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        aside.unlink()
+def remove_unfinished(folder, names):
+    """Remove what a killed process left of :func:`write_atomically`, where no other process writes such files.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    names : iterable of str
+        Names of the files, with wildcards.
+    """
+    for name in names:
+        for aside in folder.glob(f".{name}.*"):
+            aside.unlink()
 
 
 def _umask():
@@ -126,72 +122,3 @@ def _checksum(tensors, metadata):
         digest.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
         digest.update(tensors[name])
     return digest.hexdigest()
-
-
-def describe(model):
-    """Class and architecture of a model, as metadata."""
-    return {"model": type(model).__name__, "architecture": getattr(model, "architecture", {})}
-
-
-def save_parameters(path, model):
-    """Write the parameters of a model to a safetensors file, by name, with its architecture.
-
-    Parameters
-    ----------
-    path : path
-    model : LogisticRegression, MLP or LeNet5
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-    """
-    values = {name: param.get_value(borrow=True) for name, param in named_parameters(model).items()}
-    write_tensors(path, values, describe(model))
-
-
-def load_parameters(path, model):
-    """Set the parameters of a model from a file of :func:`save_parameters`.
-
-    Parameters
-    ----------
-    path : path
-    model : LogisticRegression, MLP or LeNet5
-        Of the same class and shapes as the one that was saved.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    ValueError
-        If it is not a safetensors file, or its names, shapes or dtypes are not
-        those of the model; nothing is set then.
-    """
-    values, _ = read_tensors(path)
-    set_parameters(path, model, values)
-
-
-def set_parameters(path, model, values):
-    """Set the parameters of a model from arrays by name, read from ``path``, or raise ValueError and set none."""
-    parameters = named_parameters(model)
-    require_fit(path, model, values)
-    for name, param in parameters.items():
-        param.set_value(values[name])
-
-
-def require_fit(path, model, values):
-    """Raise ValueError unless arrays by name, read from ``path``, are parameters of the model."""
-    expected = {name: (shape_of(param), param.dtype) for name, param in named_parameters(model).items()}
-    require_layout(path, type(model).__name__, expected, values)
-
-
-def require_layout(path, model_name, expected, values):
-    """Raise ValueError unless arrays by name, read from ``path``, have the expected shapes and dtypes by name."""
-    found = {name: (value.shape, str(value.dtype)) for name, value in values.items()}
-    differences = [
-        f"{name}: {found.get(name, 'missing')}, expected {expected.get(name, 'none')}"
-        for name in sorted({*found, *expected})
-        if found.get(name) != expected.get(name)
-    ]
-    if differences:
-        raise ValueError(f"{path} does not fit {model_name}: {'; '.join(differences)}")

@@ -1,0 +1,444 @@
+"""The directory of a run: what it was, how it went, and all that is needed to go on.
+
+===============================  ===============================================
+``config.json``                  model, hyper-parameters, data checksum, versions
+``metrics.csv``                  a row per validation, or per epoch
+``best_model.safetensors``       parameters of the best validation, or the last
+``checkpoint.safetensors``       state from which ``resume`` goes on
+``seconds.json``                 time of each phase up to its checkpoint
+``*.png``                        the figures of the tutorial
+===============================  ===============================================
+
+A training may have several phases, as where layers are pretrained one by one. That
+of :func:`theano_tutorials.train` has the names above; any other has metrics and
+checkpoint of its own, ``metrics-<phase>.csv`` and ``checkpoint-<phase>.safetensors``.
+
+Every file is replaced atomically. The safetensors files hold no times, so that
+equal runs give equal files.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import math
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+
+import filelock
+import numpy as np
+from theano.compile import SharedVariable
+from theano.gof import Variable
+
+from theano_tutorials.runs.parameters import describe
+from theano_tutorials.runs.tensors import read_tensors, remove_unfinished, write_atomically, write_tensors
+
+CONFIG = "config.json"
+METRICS = "metrics.csv"
+BEST_MODEL = "best_model.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+SECONDS = "seconds.json"
+MAIN_PHASE = "train"
+_LOCK = ".lock"
+_SECONDS_BETWEEN_CHECKPOINTS = 1.0
+# Where a run is kept and how long it trains does not make it another one.
+_NOT_HYPERPARAMETERS = ("dataset", "output_dir", "resume", "overwrite", "tensorboard")
+_HOW_LONG = "n_epochs"
+_VERSIONS_OF = ("theano_tutorials", "theano", "numpy", "scipy", "scipy-openblas32")
+_OWN_FILES = ("checkpoint*.safetensors", "metrics*.csv", BEST_MODEL, SECONDS)  # of all phases
+_FIGURES_OF_0_1 = ("learning_curve.png", "filters.png", "confusion.png", "mistakes.png")
+_NOT_ON_A_CURVE = ("epoch", "iteration", "seconds")
+
+
+def checksum(data):
+    """sha256 over the bytes of all arrays of a data set, as hexadecimal digits.
+
+    Parameters
+    ----------
+    data : array, symbolic variable of known value, or list or tuple of them
+        However deep; for instance what :func:`theano_tutorials.load_data` returns.
+    """
+    digest = hashlib.sha256()
+    _add_to_checksum(digest, data)
+    return digest.hexdigest()
+
+
+def _add_to_checksum(digest, data):
+    if isinstance(data, (list, tuple)):
+        for part in data:
+            _add_to_checksum(digest, part)
+        return
+    if isinstance(data, SharedVariable):
+        data = data.get_value(borrow=True)
+    elif isinstance(data, Variable):
+        data = data.eval()
+    digest.update(np.ascontiguousarray(data))
+
+
+def _git_revision():
+    """Commit of the checkout that this library runs from, None for an installed one."""
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / ".git").exists():
+        return None
+    command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _require_writable(folder):
+    """Raise OSError unless a file can be made in the folder, or in the one that it will be made in."""
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    try:
+        tempfile.TemporaryFile(dir=existing).close()
+    except OSError as error:
+        raise OSError(f"{folder} cannot be written ({error.strerror}): choose another folder") from error
+
+
+def _tensorboard_writer():
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise ImportError("tensorboardX is not installed: pip install 'theano_tutorials[tensorboard]'") from error
+    return SummaryWriter
+
+
+def open_run(output_dir, model, arguments, data, resume=False, overwrite=False, tensorboard=False):
+    """Directory that keeps a training.
+
+    Parameters
+    ----------
+    output_dir : path or None
+        Folder that keeps the run: metrics, best model, checkpoint and figures.
+    model : str
+        Name of the tutorial.
+    arguments : dict
+        Arguments of the ``train_*`` function by name: the hyper-parameters,
+        ``dataset``, and what this function takes itself, which is left out.
+    data : list
+        The data set, as :func:`checksum` takes it.
+    resume : bool
+        Go on with the run in that folder, from its last checkpoint.
+    overwrite : bool
+        Replace the run in that folder.
+    tensorboard : bool
+        Write TensorBoard event files into that folder, too.
+
+    Returns
+    -------
+    Run
+        One that keeps nothing where ``output_dir`` is None.
+
+    Raises
+    ------
+    ValueError
+        If both ``resume`` and ``overwrite`` are asked for, or a run to resume was
+        made with other data or hyper-parameters; lists the differences. The
+        number of epochs may be another one.
+    OSError
+        If the directory cannot be written, holds a run that shall be neither
+        resumed nor replaced, or is in use by another process.
+    ImportError
+        If tensorboardX is asked for and not installed.
+    """
+    if resume and overwrite:
+        raise ValueError("resume and overwrite exclude each other: give one of them")
+    if output_dir is None:
+        if resume or overwrite or tensorboard:
+            raise ValueError("resume, overwrite and tensorboard need the folder of a run: give output_dir")
+        return NO_RUN
+    return Run(Path(output_dir), model, arguments, data, resume, overwrite, tensorboard)
+
+
+def _as_json_has_it(value):
+    # JSON has no tuples, and knows no numbers of NumPy.
+    return json.loads(json.dumps(value, default=lambda number: number.item()))
+
+
+def _number(text):
+    # One type for a row, whether it is fresh or read: empty where there is no number.
+    if text == "":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def _of_phase(name, phase):
+    stem, _, suffix = name.partition(".")
+    return name if phase == MAIN_PHASE else f"{stem}-{phase}.{suffix}"
+
+
+class Run:
+    """The directory of a run, checked by :func:`open_run`.
+
+    In a ``with`` block it is locked; the first one makes it, and until then nothing
+    of the run is on disk. Blocks may be nested: one around several phases, and in
+    it one around each.
+    """
+
+    def __init__(self, folder, model, arguments, data, resume, overwrite, tensorboard):
+        self._event_writer_class = _tensorboard_writer() if tensorboard else None
+        self._events = None
+        self.folder = folder
+        self._resume = resume
+        self._overwrite = overwrite
+        self._lock = filelock.FileLock(folder / _LOCK)
+        self._has_begun = False
+        self._rows = {}
+        self._last_save = -math.inf
+        hyperparameters = {name: value for name, value in arguments.items() if name not in _NOT_HYPERPARAMETERS}
+        config = {
+            "model": model,
+            "hyperparameters": hyperparameters,
+            "data": {"name": str(arguments["dataset"]), "sha256": checksum(data)},
+            "versions": {
+                "python": platform.python_version(),
+                **{name: metadata.version(name) for name in _VERSIONS_OF},
+            },
+            "git_revision": _git_revision(),
+            "figures": [],
+        }
+        # As it is read back: JSON has no tuples, and knows no numbers of NumPy.
+        self._config = json.loads(json.dumps(config, default=lambda number: number.item()))
+        self._require_free_or_same()
+        _require_writable(folder)
+
+    def __enter__(self):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise FileExistsError(
+                f"{self.folder} is in use by another process: wait for it, or choose another folder"
+            ) from None
+        if not self._has_begun:
+            try:
+                self._begin()
+            except BaseException:
+                self._lock.release()
+                raise
+        return self
+
+    def __exit__(self, *_):
+        self._lock.release()
+        if self._events is not None and not self._lock.is_locked:
+            self._events.close()
+            self._events = None
+
+    def _begin(self):
+        if self._overwrite:
+            self._remove()
+        self._require_free_or_same()
+        remove_unfinished(self.folder, (*_OWN_FILES, CONFIG, "*.png"))
+        if (self.folder / CONFIG).exists():
+            # How it began stays; how long it goes on may be new.
+            self._config = {**self._read_config(), "hyperparameters": self._config["hyperparameters"]}
+        self._write_config()
+        self._has_begun = True
+        print(f"Run directory: {self.folder}", flush=True)
+
+    def _remove(self):
+        try:
+            figures = [Path(name).name for name in self._read_config()["figures"]]  # of this folder, whatever it says
+        except (OSError, ValueError):
+            figures = []
+        own = [path for name in _OWN_FILES for path in self.folder.glob(name)]
+        # The configuration last: until then it is known whose the files are.
+        for path in [*own, *(self.folder / name for name in figures if name.endswith(".png")), self.folder / CONFIG]:
+            path.unlink(missing_ok=True)
+
+    def _read_config(self):
+        path = self.folder / CONFIG
+        try:
+            found = json.loads(path.read_bytes())
+            if "hyperparameters" not in found:
+                found = _config_of_today(found)
+            dict(found["hyperparameters"], model=found["model"], data=found["data"]["sha256"])
+            return found
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{path}: not the configuration of a run ({type(error).__name__}: {error})") from error
+
+    def _write_config(self):
+        content = (json.dumps(self._config, indent=2) + "\n").encode()
+        path = self.folder / CONFIG
+        if not path.exists() or path.read_bytes() != content:
+            write_atomically(path, content)
+
+    def _require_free_or_same(self):
+        if not (self.folder / CONFIG).exists() or self._overwrite:
+            return
+        if not self._resume:
+            raise FileExistsError(f"{self.folder} holds another run: resume it, overwrite it, or choose another folder")
+        then, now = (
+            {**config["hyperparameters"], "model": config["model"], "data": config["data"]["sha256"], _HOW_LONG: None}
+            for config in (self._read_config(), self._config)
+        )
+        differences = [
+            f"{name} was {then.get(name)!r}, is {now.get(name)!r}"
+            for name in sorted({*then, *now})
+            if then.get(name) != now.get(name)
+        ]
+        if differences:
+            raise ValueError(f"{self.folder} cannot be resumed: {'; '.join(differences)}")
+
+    def restore(self, phase, state):
+        """Set the state of a phase from its checkpoint, where there is one.
+
+        Parameters
+        ----------
+        phase : str
+        state : theano_tutorials.runs.state.TrainingState
+
+        Returns
+        -------
+        float
+            Seconds that the phase took up to there.
+
+        Raises
+        ------
+        OSError
+            If the checkpoint cannot be read.
+        TypeError
+            If a checkpoint cannot hold what the functions update.
+        ValueError
+            If it is damaged or of another model.
+        """
+        if not re.fullmatch(r"[\w.-]+", phase):
+            raise ValueError(f"the phase is called {phase!r}: expected letters, digits, dots and hyphens")
+        if phase in self._rows:
+            raise ValueError(f"two phases of a run are called {phase!r}: give each a name of its own")
+        state.require_keepable()
+        self._rows[phase] = []
+        path = self.folder / _of_phase(CHECKPOINT, phase)
+        if not path.exists():
+            return 0.0
+        tensors, description = read_tensors(path)
+        rows = self._read_metrics(phase, description.get("rows", description.get("validations")))
+        state.set_from(path, tensors, description)
+        self._rows[phase] = rows
+        try:
+            return self._read_seconds()[phase]
+        except KeyError:  # version 0.1
+            return rows[-1]["seconds"] if rows else 0.0
+
+    def _read_metrics(self, phase, n_rows):
+        path = self.folder / _of_phase(METRICS, phase)
+        if n_rows == 0:
+            return []
+        try:
+            with open(path, newline="") as file:
+                # There may be more, if a kill came between the metrics and the checkpoint.
+                texts = list(csv.DictReader(file))[:n_rows]
+            rows = [{name: _number(text) for name, text in row.items()} for row in texts]
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}: not the metrics of a run ({type(error).__name__}: {error})") from error
+        if len(rows) != n_rows:
+            raise ValueError(f"{path}: {len(rows)} rows: expected {n_rows}, as the checkpoint says")
+        return rows
+
+    def _read_seconds(self):
+        path = self.folder / SECONDS
+        if not path.exists():
+            return {}
+        try:
+            return {phase: float(seconds) for phase, seconds in json.loads(path.read_bytes()).items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path}: not the times of a run ({type(error).__name__}: {error})") from error
+
+    def rows(self, phase=MAIN_PHASE):
+        """Metrics of a phase: a list of dict of numbers by name, None where there is none."""
+        return self._rows.get(phase, [])
+
+    def record(self, phase, row):
+        """Take note of a row of metrics; :meth:`save` writes it."""
+        self._rows[phase].append(row)
+        if self._event_writer_class is not None:
+            if self._events is None:
+                # TensorBoard forgets what an interrupted run wrote from this step on.
+                self._events = self._event_writer_class(str(self.folder), purge_step=row["iteration"])
+            for name, value in row.items():
+                if name not in _NOT_ON_A_CURVE and value is not None:
+                    tag = name if phase == MAIN_PHASE else f"{phase}/{name}"
+                    self._events.add_scalar(tag, value, row["iteration"])
+
+    def is_due(self):
+        """Whether the last checkpoint is more than a moment ago."""
+        return time.monotonic() - self._last_save >= _SECONDS_BETWEEN_CHECKPOINTS
+
+    def save(self, phase, state, seconds):
+        """Write metrics, best model and checkpoint of a phase."""
+        self.save_results(phase, state)
+        tensors, description = state.to_tensors()
+        description = {**description, "phase": phase, "rows": len(self._rows[phase])}
+        write_tensors(self.folder / _of_phase(CHECKPOINT, phase), tensors, description)
+        times = {**self._read_seconds(), phase: seconds}
+        write_atomically(self.folder / SECONDS, (json.dumps(times) + "\n").encode())
+        self._last_save = time.monotonic()
+
+    def save_results(self, phase, state):
+        """Write metrics and best model, and leave the checkpoint as it is."""
+        rows = self._rows[phase]
+        if rows:
+            text = io.StringIO()
+            writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+            write_atomically(self.folder / _of_phase(METRICS, phase), text.getvalue().encode())
+        write_tensors(self.folder / BEST_MODEL, state.results(), describe(state.model))
+
+    def draw(self, figures):
+        """Write figures. One that cannot be drawn is a line on standard error: the results are whole without it.
+
+        Parameters
+        ----------
+        figures : dict of str to function
+            File name to a function without arguments that returns a PNG image, as bytes.
+        """
+        self._config["figures"] = sorted({*self._config["figures"], *figures})
+        self._write_config()
+        for name, draw in figures.items():
+            try:
+                write_atomically(self.folder / name, draw())
+            except Exception as error:  # whatever a library of figures may raise
+                print(f"warning: {name} was not drawn ({type(error).__name__}: {error})", file=sys.stderr, flush=True)
+
+
+class _NoRun:
+    """Stands for a run that keeps nothing."""
+
+    folder = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def restore(self, phase, state):
+        return 0.0
+
+    def is_due(self):
+        return False
+
+    def _ignore(self, *_):
+        pass
+
+    record = save = save_results = draw = _ignore
+
+
+NO_RUN = _NoRun()
+
+
+def _config_of_today(config):
+    # Version 0.1 had another word, and the same four figures for all.
+    hyperparameters = config.pop("parameters")
+    return {**config, "hyperparameters": hyperparameters, "figures": list(_FIGURES_OF_0_1)}
