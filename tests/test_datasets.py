@@ -24,7 +24,8 @@ import theano
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from theano_tutorials import DatasetError, datasets, load_data, read_data, shared_dataset
+from theano_tutorials import DatasetError, load_data, read_data, shared_dataset
+from theano_tutorials.datasets import known, n_features
 
 MNIST = Path(__file__).resolve().parents[1] / "data" / "mnist"
 MNIST_FILES = [f"{split}-{kind}-ubyte" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
@@ -198,7 +199,7 @@ def test_load_data_holds_what_read_data_reads(tmp_path):
     expected = read_data(tmp_path)
     loaded = load_data(tmp_path)
     assert_equal_pairs([(x.get_value(), y.owner.inputs[0].get_value().astype("int64")) for x, y in loaded], expected)
-    assert datasets.n_features(loaded) == 12
+    assert n_features(loaded) == 12
 
 
 # IDX files
@@ -976,7 +977,7 @@ def served(tmp_path):
 
 
 @pytest.fixture
-def known(tmp_path, monkeypatch):
+def make_known(tmp_path, monkeypatch):
     """Makes a data set named "small" known, at an address; returns the folder that it is downloaded to."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -985,21 +986,21 @@ def known(tmp_path, monkeypatch):
         f"{name}.gz": hashlib.md5(packed(idx(array))).hexdigest() for name, array in zip(MNIST_FILES, small_arrays())
     }
 
-    def make_known(port):
-        source = datasets._Source(f"http://127.0.0.1:{port}/", md5)
-        monkeypatch.setitem(datasets.KNOWN_DATASETS, "small", source)
+    def make(port):
+        source = known.Source(f"http://127.0.0.1:{port}/", md5)
+        monkeypatch.setitem(known.KNOWN_DATASETS, "small", source)
         return tmp_path / "cache" / "theano_tutorials" / "small"
 
-    return make_known
+    return make
 
 
 def files_under(folder):
     return sorted(path.name for path in folder.rglob("*") if not path.is_dir())
 
 
-def test_known_data_set_is_downloaded_once(served, known):
+def test_known_data_set_is_downloaded_once(served, make_known):
     _, server = served
-    cache = known(server.server_port)
+    cache = make_known(server.server_port)
     assert_is_small_dataset(read_data("small"))
     assert server.requested == [f"{name}.gz" for name in MNIST_FILES]
     assert files_under(cache) == sorted(server.requested)
@@ -1008,9 +1009,9 @@ def test_known_data_set_is_downloaded_once(served, known):
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # pooch leaves it open at an HTTP error
-def test_download_goes_on_where_it_was_interrupted(served, known):
+def test_download_goes_on_where_it_was_interrupted(served, make_known):
     folder, server = served
-    cache = known(server.server_port)
+    cache = make_known(server.server_port)
     hidden = (folder / f"{TEST_LABELS}.gz").rename(folder / "hidden")
     assert_refused("small", "HTTPError", f"{TEST_LABELS}.gz", str(cache))
     hidden.rename(folder / f"{TEST_LABELS}.gz")
@@ -1020,26 +1021,26 @@ def test_download_goes_on_where_it_was_interrupted(served, known):
     gc.collect()  # while the warning is ignored
 
 
-def test_download_with_another_checksum_is_refused_and_not_kept(served, known):
+def test_download_with_another_checksum_is_refused_and_not_kept(served, make_known):
     folder, server = served
-    cache = known(server.server_port)
+    cache = make_known(server.server_port)
     (folder / f"{TRAIN_IMAGES}.gz").write_bytes(packed(idx(255 - images(N_TRAIN, 0))))
-    expected = datasets.KNOWN_DATASETS["small"].md5[f"{TRAIN_IMAGES}.gz"]
+    expected = known.KNOWN_DATASETS["small"].md5[f"{TRAIN_IMAGES}.gz"]
     assert_refused("small", f"{TRAIN_IMAGES}.gz", "hash", expected, str(cache))
     assert files_under(cache) == []
 
 
-def test_damaged_file_in_the_cache_is_downloaded_anew(served, known):
+def test_damaged_file_in_the_cache_is_downloaded_anew(served, make_known):
     _, server = served
-    cache = known(server.server_port)
+    cache = make_known(server.server_port)
     cache.mkdir(parents=True)
     (cache / f"{TRAIN_IMAGES}.gz").write_bytes(b"half a fi")
     assert_is_small_dataset(read_data("small"))
 
 
-def test_download_that_breaks_off_is_refused_and_not_kept(served, known):
+def test_download_that_breaks_off_is_refused_and_not_kept(served, make_known):
     folder, server = served
-    cache = known(server.server_port)
+    cache = make_known(server.server_port)
     (folder / f"{TRAIN_IMAGES}.gz").rename(folder / f"{TRAIN_IMAGES}.gz.cut")
     assert_refused("small", f"{TRAIN_IMAGES}.gz", "cannot be downloaded", str(cache))
     assert files_under(cache) == []
@@ -1054,37 +1055,37 @@ def assert_says_where_to_put_the_files(cache):
     assert files_under(cache) == []
 
 
-def test_refused_connection_says_where_to_put_the_files(known):
+def test_refused_connection_says_where_to_put_the_files(make_known):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))  # and does not listen
-        assert_says_where_to_put_the_files(known(listener.getsockname()[1]))
+        assert_says_where_to_put_the_files(make_known(listener.getsockname()[1]))
 
 
-def test_server_that_does_not_answer_says_where_to_put_the_files(known, monkeypatch):
-    monkeypatch.setattr(datasets, "_DOWNLOAD_TIMEOUT", 0.2)
+def test_server_that_does_not_answer_says_where_to_put_the_files(make_known, monkeypatch):
+    monkeypatch.setattr(known, "_DOWNLOAD_TIMEOUT", 0.2)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        assert_says_where_to_put_the_files(known(listener.getsockname()[1]))
+        assert_says_where_to_put_the_files(make_known(listener.getsockname()[1]))
 
 
-def test_files_put_there_are_read(known):
+def test_files_put_there_are_read(make_known):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        write_idx_folder(known(listener.getsockname()[1]))
+        write_idx_folder(make_known(listener.getsockname()[1]))
         assert_is_small_dataset(read_data("small"))
 
 
-def test_cache_that_cannot_be_written_says_where_to_put_the_files(served, known):
+def test_cache_that_cannot_be_written_says_where_to_put_the_files(served, make_known):
     _, server = served
-    cache = known(server.server_port)
+    cache = make_known(server.server_port)
     cache.parent.parent.write_text("a file in the place of the folder")
     assert_refused("small", "cannot be downloaded", f"into {cache}")
 
 
 def test_known_data_sets_come_as_four_gzipped_idx_files():
-    assert list(datasets.KNOWN_DATASETS) == ["mnist", "fashion-mnist", "kmnist"]
-    for source in datasets.KNOWN_DATASETS.values():
+    assert list(known.KNOWN_DATASETS) == ["mnist", "fashion-mnist", "kmnist"]
+    for source in known.KNOWN_DATASETS.values():
         assert list(source.md5) == [f"{name}.gz" for name in MNIST_FILES]
         assert all(re.fullmatch("[0-9a-f]{32}", md5) for md5 in source.md5.values())
 

@@ -1,0 +1,33 @@
+"""What inputs and labels have to be, whichever file they come from."""
+
+import numpy as np
+
+from theano_tutorials.datasets.errors import DatasetError
+
+BYTE_SCALE = 256  # not 255: so mnist.pkl.gz was made
+N_CLASSES = 10
+
+
+def checked_split(where, inputs, labels):
+    if inputs.ndim < 2 or labels.ndim != 1:
+        raise DatasetError(
+            f"{where}: inputs of shape {inputs.shape}, labels of shape {labels.shape}: "
+            "expected (n_examples, ...) and (n_examples,)"
+        )
+    if len(inputs) != len(labels):
+        raise DatasetError(f"{where}: {len(inputs)} images and {len(labels)} labels: expected as many")
+    if inputs.size == 0:
+        raise DatasetError(f"{where}: inputs of shape {inputs.shape}: expected at least one example of one pixel")
+    if labels.dtype.kind not in "iu":
+        raise DatasetError(f"{where}: labels of dtype {labels.dtype}: expected integers")
+    if labels.min() < 0 or labels.max() >= N_CLASSES:
+        raise DatasetError(f"{where}: labels from {labels.min()} to {labels.max()}: expected 0 to {N_CLASSES - 1}")
+    if inputs.dtype == np.uint8:
+        inputs = inputs / np.float32(BYTE_SCALE)
+    elif inputs.dtype.kind == "f":
+        inputs = inputs.astype(np.float32)
+        if not np.isfinite(inputs).all():
+            raise DatasetError(f"{where}: {np.sum(~np.isfinite(inputs))} values are NaN or infinite: expected none")
+    else:
+        raise DatasetError(f"{where}: images of dtype {inputs.dtype}: expected uint8, or floats such as byte / 256")
+    return inputs.reshape(len(inputs), -1), labels.astype(np.int64)
