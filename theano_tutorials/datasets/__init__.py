@@ -4,7 +4,7 @@
 ``check`` says what is valid.
 """
 
-from theano_tutorials.datasets.check import BYTE_SCALE, N_CLASSES
+from theano_tutorials.datasets.check import BYTE_SCALE
 from theano_tutorials.datasets.errors import DatasetError
 from theano_tutorials.datasets.idx import read_idx
 from theano_tutorials.datasets.known import KNOWN_DATASETS
@@ -15,6 +15,8 @@ from theano_tutorials.datasets.load import (
     read_data,
     shared_dataset,
 )
+
+N_CLASSES = 10  # of MNIST
 
 __all__ = [
     "BYTE_SCALE",

@@ -5,7 +5,7 @@ import numpy as np
 from theano_tutorials.datasets.errors import DatasetError
 
 BYTE_SCALE = 256  # not 255: so mnist.pkl.gz was made
-N_CLASSES = 10
+MAX_LABEL = 65_535  # a model has weights for each class: a damaged label must not ask for gigabytes of them
 
 
 def checked_split(where, inputs, labels):
@@ -20,8 +20,8 @@ def checked_split(where, inputs, labels):
         raise DatasetError(f"{where}: inputs of shape {inputs.shape}: expected at least one example of one pixel")
     if labels.dtype.kind not in "iu":
         raise DatasetError(f"{where}: labels of dtype {labels.dtype}: expected integers")
-    if labels.min() < 0 or labels.max() >= N_CLASSES:
-        raise DatasetError(f"{where}: labels from {labels.min()} to {labels.max()}: expected 0 to {N_CLASSES - 1}")
+    if labels.min() < 0 or labels.max() > MAX_LABEL:
+        raise DatasetError(f"{where}: labels from {labels.min()} to {labels.max()}: expected 0 to {MAX_LABEL}")
     if inputs.dtype == np.uint8:
         inputs = inputs / np.float32(BYTE_SCALE)
     elif inputs.dtype.kind == "f":
