@@ -22,10 +22,13 @@ REFUSED_ARRAYS = {
     "float labels": ({"y_train": np.arange(N_TRAIN) / 2}, ["labels of dtype float64", "expected integers"]),
     "bool labels": ({"y_test": np.ones(N_TEST, bool)}, ["labels of dtype bool", "expected integers"]),
     "text labels": ({"y_test": np.array(list("01234"))}, ["labels of dtype <U1", "expected integers"]),
-    "label 65536": ({"y_train": np.arange(N_TRAIN) + 65525}, ["train set: labels from 65525 to 65536", "0 to 65535"]),
+    "label 65536": (
+        {"y_train": np.arange(N_TRAIN) + 65525},
+        ["train set: labels from 65525 to 65536: expected 0 to 65535"],
+    ),
     "label 65536, test": (
         {"y_test": np.full(N_TEST, 65536)},
-        ["test set: labels from 65536 to 65536", "0 to 65535"],
+        ["test set: labels from 65536 to 65536: expected 0 to 65535"],
     ),
     "label -1": ({"y_test": np.arange(N_TEST) - 1}, ["test set: labels from -1 to 3", "expected 0 to 65535"]),
     "labels beyond int64": ({"y_test": np.full(N_TEST, 2**64 - 1, "uint64")}, ["18446744073709551615", "0 to 65535"]),

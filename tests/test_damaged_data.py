@@ -2,6 +2,7 @@
 
 import functools
 import io
+import math
 import pickle
 import zipfile
 
@@ -50,7 +51,8 @@ def mutated(content, mutations):
 def assert_valid(data):
     """The invariants of whatever is accepted."""
     assert len(data) == 3
-    assert len({x.shape[1] for x, _ in data}) == 1
+    assert {x.shape[1] for x, _ in data} == {data.n_features} == {math.prod(data.example_shape)}
+    assert data.n_classes == 1 + max(y.max() for _, y in data)
     for x, y in data:
         assert (x.dtype, y.dtype, x.ndim, y.ndim) == ("float32", "int64", 2, 1)
         assert len(x) == len(y) > 0

@@ -9,10 +9,22 @@ import struct
 import numpy as np
 import pytest
 import theano
-from small_dataset import MNIST, MNIST_FILES, assert_equal_pairs, assert_refused, packed, small_pairs, write_idx_folder
+from small_dataset import (
+    MNIST,
+    MNIST_FILES,
+    N_TEST,
+    N_TRAIN,
+    assert_equal_pairs,
+    assert_refused,
+    images,
+    npz_arrays,
+    packed,
+    small_pairs,
+    write_idx_folder,
+)
 
 from theano_tutorials import DatasetError, load_data, read_data, shared_dataset
-from theano_tutorials.datasets import n_features
+from theano_tutorials.datasets import Splits, n_features
 
 # MNIST
 
@@ -108,6 +120,60 @@ def test_load_data_holds_what_read_data_reads(tmp_path):
     loaded = load_data(tmp_path)
     assert_equal_pairs([(x.get_value(), y.owner.inputs[0].get_value().astype("int64")) for x, y in loaded], expected)
     assert n_features(loaded) == 12
+
+
+# What the sets have in common
+
+
+def test_mnist_is_28_by_28_pixels_and_ten_classes(mnist):
+    for data in (mnist, read_data("mnist")):
+        assert (data.example_shape, data.n_features, data.n_classes) == ((28, 28), 784, 10)
+
+
+def test_splits_are_a_list_of_three_pairs(mnist):
+    assert isinstance(mnist, Splits)
+    assert isinstance(mnist, list)
+    assert len(mnist) == 3
+    (train_x, _), _, (_, test_y) = mnist
+    assert train_x is mnist[0][0]
+    assert test_y is mnist[-1][1]
+    assert mnist == [mnist[0], mnist[1], mnist[2]]
+
+
+def test_shared_variables_have_the_sizes_of_the_arrays(tmp_path):
+    write_idx_folder(tmp_path)
+    data, loaded = read_data(tmp_path), load_data(tmp_path)
+    sizes = [(splits.example_shape, splits.n_features, splits.n_classes) for splits in (data, loaded)]
+    assert sizes[0] == sizes[1] == ((4, 3), 12, 10)
+
+
+def test_loading_compiles_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(theano, "function", None)
+    assert load_data(write_idx_folder(tmp_path)).n_classes == 10
+
+
+@pytest.mark.parametrize("largest", [9, 26, 255, 65535])
+@pytest.mark.parametrize("name", ["train", "valid", "test"])
+def test_the_largest_label_of_all_sets_counts_the_classes(tmp_path, name, largest):
+    arrays = npz_arrays(x_valid=images(3, 8), y_valid=np.zeros(3, int))
+    arrays[f"y_{name}"][-1] = largest
+    np.savez(tmp_path / "data.npz", **arrays)
+    data = read_data(tmp_path / "data.npz")
+    assert data.n_classes == largest + 1
+    assert max(y.max() for _, y in data) == largest
+
+
+def test_classes_that_no_example_has_count(tmp_path):
+    ones = {"y_train": np.full(N_TRAIN, 3), "y_test": np.full(N_TEST, 1)}
+    np.savez(tmp_path / "data.npz", **npz_arrays(**ones))
+    assert read_data(tmp_path / "data.npz").n_classes == 4
+
+
+def test_large_labels_are_the_same_where_they_are_used(tmp_path):
+    # As floats of 32 bits, in which they are stored.
+    np.savez(tmp_path / "data.npz", **npz_arrays(y_test=np.arange(65531, 65536)))
+    (_, y) = load_data(tmp_path / "data.npz")[2]
+    np.testing.assert_array_equal(theano.function([], y)(), np.arange(65531, 65536, dtype="int32"), strict=True)
 
 
 # Names

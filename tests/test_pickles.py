@@ -108,6 +108,12 @@ def test_strings_of_python_2_are_bytes_of_arrays(tmp_path, text, pixels):
     assert_equal_pairs(read_data(tmp_path / "data.pkl"), [(x / np.float32(scale), y) for x, y in pairs])
 
 
+def test_pickle_of_rows_has_their_length_for_the_shape_of_an_example(tmp_path):
+    (tmp_path / "data.pkl").write_bytes(pickle.dumps(small_pairs()))
+    data = read_data(tmp_path / "data.pkl")
+    assert (data.example_shape, data.n_features) == ((12,), 12)
+
+
 # What is refused
 
 

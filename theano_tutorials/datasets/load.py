@@ -1,5 +1,6 @@
 """A data set from wherever it is, checked, into shared variables."""
 
+import math
 import os
 from pathlib import Path
 
@@ -14,10 +15,34 @@ from theano_tutorials.datasets.idx import read_idx_folder
 from theano_tutorials.datasets.known import KNOWN_DATASETS, folder_of_known
 from theano_tutorials.datasets.npz import read_npz
 from theano_tutorials.datasets.pickles import read_pickle
+from theano_tutorials.datasets.shapes import common_shape
 
 TRAINING_PER_VALIDATION = 6  # one training example in six validates: 10,000 of MNIST's 60,000
 
 _SPLITS = ("train", "validation", "test")
+
+
+class Splits(list):
+    """A list of three (inputs, labels) pairs: training, validation, test; and what they have in common.
+
+    Attributes
+    ----------
+    example_shape : tuple of int
+        Shape of one example as the data has it, in Theano's order: (height,
+        width) of grey images, (channels, height, width) of colour images,
+        (n_features,) of rows.
+    n_features : int
+        Columns of the inputs, the product of ``example_shape``.
+    n_classes : int
+        The largest label of all three sets, plus one: labels are 0 to
+        ``n_classes - 1``.
+    """
+
+    def __init__(self, pairs, example_shape, n_classes):
+        super().__init__(pairs)
+        self.example_shape = example_shape
+        self.n_features = math.prod(example_shape)
+        self.n_classes = n_classes
 
 
 def load_data(dataset="mnist"):
@@ -31,7 +56,7 @@ def load_data(dataset="mnist"):
 
     Returns
     -------
-    list of three (inputs, labels) pairs: training, validation, test
+    Splits, a list of three (inputs, labels) pairs: training, validation, test
         Inputs are a floatX shared variable, (n_examples, n_features), labels an
         int32 view, (n_examples,), of a floatX one.
 
@@ -42,11 +67,15 @@ def load_data(dataset="mnist"):
 
     Examples
     --------
-    >>> (train_x, train_y), (valid_x, valid_y), (test_x, test_y) = load_data("mnist")
+    >>> data = load_data("mnist")
+    >>> (train_x, train_y), (valid_x, valid_y), (test_x, test_y) = data
     >>> train_x.get_value(borrow=True).shape
     (50000, 784)
+    >>> data.example_shape, data.n_features, data.n_classes
+    ((28, 28), 784, 10)
     """
-    return [shared_dataset(split) for split in read_data(dataset)]
+    data = read_data(dataset)
+    return Splits([shared_dataset(split) for split in data], data.example_shape, data.n_classes)
 
 
 def shared_dataset(data_xy, borrow=True):
@@ -88,17 +117,19 @@ def read_data(dataset="mnist"):
           (``train-images-idx3-ubyte.gz``, ...; with a prefix as in EMNIST, whose
           transposed images are put upright);
         - an ``.npz`` with ``x_train``, ``y_train``, ``x_test``, ``y_test`` and,
-          if it has a validation set of its own, ``x_valid``, ``y_valid``;
+          if it has a validation set of its own, ``x_valid``, ``y_valid``: rows,
+          (n_examples, n_features), or images, grey or with channels, in either
+          order that :func:`in_theano_order` takes;
         - the tutorials' ``mnist.pkl.gz``, or a pickle of the same form, written
           by Python 2 or 3. Where no such file is found, that name stands for
           the MNIST that comes with this library.
 
     Returns
     -------
-    list of three (inputs, labels) pairs: training, validation, test
+    Splits, a list of three (inputs, labels) pairs: training, validation, test
         float32 (n_examples, n_features), bytes divided by 256; int64
-        (n_examples,). Without a validation set in the files, it is the last
-        sixth of the training set.
+        (n_examples,), from 0 to 65,535. Without a validation set in the files,
+        it is the last sixth of the training set.
 
     Raises
     ------
@@ -128,10 +159,9 @@ def read_data(dataset="mnist"):
     checked = [checked_split(f"{path}, {name} set", *split) for name, split in zip(names, splits)]
     if len(checked) == 2:
         checked = _split_validation(path, checked)
-    widths = [inputs.shape[1] for inputs, _ in checked]
-    if len(set(widths)) != 1:
-        raise DatasetError(f"{path}: images of {', '.join(map(str, widths))} pixels: expected one size in all sets")
-    return checked
+    example_shape = common_shape(path, [inputs.shape[1:] for inputs, _ in checked])
+    n_classes = 1 + max(int(labels.max()) for _, labels in checked)
+    return Splits([(inputs.reshape(len(inputs), -1), labels) for inputs, labels in checked], example_shape, n_classes)
 
 
 def _split_validation(path, splits):
