@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, settings
 
 from theano_tutorials import MLP, LeNet5, LogisticRegression, load_data, save_parameters, sgd_updates
 
+# Its assertions, too, show values where they fail.
+pytest.register_assert_rewrite("small_dataset")
+
 # The same examples each time, and many others for make fuzz. The deadline is that of a damaged file.
 settings.register_profile(
     "quick",

@@ -1,0 +1,36 @@
+"""MNIST, and data sets like it: from files, checked, into shared variables.
+
+``load`` is the way through; ``known``, ``idx``, ``npz`` and ``pickles`` read, and
+``check`` and ``shapes`` say what is valid.
+"""
+
+from theano_tutorials.datasets.check import BYTE_SCALE
+from theano_tutorials.datasets.errors import DatasetError
+from theano_tutorials.datasets.idx import read_idx
+from theano_tutorials.datasets.known import KNOWN_DATASETS
+from theano_tutorials.datasets.load import (
+    TRAINING_PER_VALIDATION,
+    Splits,
+    load_data,
+    n_features,
+    read_data,
+    shared_dataset,
+)
+from theano_tutorials.datasets.shapes import in_theano_order
+
+N_CLASSES = 10  # of MNIST
+
+__all__ = [
+    "BYTE_SCALE",
+    "KNOWN_DATASETS",
+    "N_CLASSES",
+    "TRAINING_PER_VALIDATION",
+    "DatasetError",
+    "Splits",
+    "in_theano_order",
+    "load_data",
+    "n_features",
+    "read_data",
+    "read_idx",
+    "shared_dataset",
+]

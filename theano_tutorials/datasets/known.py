@@ -1,0 +1,99 @@
+"""Data sets that have a name: the MNIST that comes with this library, and downloads."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pooch
+
+from theano_tutorials.datasets.errors import DatasetError
+from theano_tutorials.datasets.idx import idx_groups
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_EMBEDDED = (_PACKAGE / "data", _PACKAGE.parent / "data")  # in a wheel, in a checkout
+_DOWNLOAD_TIMEOUT = 10  # seconds without an answer
+
+
+class Source(NamedTuple):
+    """Where a data set is downloaded from.
+
+    Attributes
+    ----------
+    url : str
+        Folder of the files.
+    md5 : dict of str to str
+        Checksums of the files as distributed, by their names.
+    """
+
+    url: str
+    md5: dict
+
+
+KNOWN_DATASETS = {
+    "mnist": Source(
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        {
+            "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+            "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+            "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+        },
+    ),
+    "fashion-mnist": Source(
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        {
+            "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+            "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+            "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+        },
+    ),
+    "kmnist": Source(
+        "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+        {
+            "train-images-idx3-ubyte.gz": "bdb82020997e1d708af4cf47b453dcf7",
+            "train-labels-idx1-ubyte.gz": "e144d726b3acfaa3e44228e80efcd344",
+            "t10k-images-idx3-ubyte.gz": "5c965bf0a639b31b8f53240b1b52f4d7",
+            "t10k-labels-idx1-ubyte.gz": "7320c461ea6c1c855c0b718fb2a4b134",
+        },
+    ),
+}
+
+
+def folder_of_known(name):
+    """Folder with the IDX files of a known data set, which is downloaded if it is not on disk.
+
+    Parameters
+    ----------
+    name : str
+        A name of :data:`KNOWN_DATASETS`.
+
+    Returns
+    -------
+    path
+
+    Raises
+    ------
+    DatasetError
+        If the data set has to be downloaded, and cannot.
+    """
+    source = KNOWN_DATASETS[name]
+    cache = Path(pooch.os_cache("theano_tutorials"), name)
+    for folder in (*(embedded / name for embedded in _EMBEDDED), cache):
+        if idx_groups(folder):
+            return folder
+    for file, md5 in source.md5.items():
+        try:
+            pooch.retrieve(
+                source.url + file,
+                known_hash=f"md5:{md5}",
+                fname=file,
+                path=cache,
+                downloader=pooch.HTTPDownloader(progressbar=True, timeout=_DOWNLOAD_TIMEOUT),
+            )
+        except (OSError, ValueError) as error:  # no connection or no disk; another checksum
+            why = error if isinstance(error, ValueError) else type(error).__name__
+            raise DatasetError(
+                f"data set {name} is not on disk, and {source.url}{file} cannot be downloaded ({why}). "
+                f"Put {', '.join(source.md5)} into {cache}, or name the folder that holds them"
+            ) from error
+    return cache
