@@ -163,9 +163,7 @@ class LeNet5:
         If a size is below one, or the images are too small for the filters and pools.
     """
 
-    def __init__(
-        self, rng, input, batch_size, nkerns=(20, 50), n_out=10, image_shape=MNIST_SHAPE, parameters=None
-    ):
+    def __init__(self, rng, input, batch_size, nkerns=(20, 50), n_out=10, image_shape=MNIST_SHAPE, parameters=None):
         require_ndim(2, input=input)
         if batch_size is not None:
             require_counts(batch_size=batch_size)
@@ -209,9 +207,7 @@ class LeNet5:
             b=given["layer2.b"],
             activation=T.tanh,
         )
-        self.layer3 = LogisticRegression(
-            self.layer2.output, N_HIDDEN, n_out, W=given["layer3.W"], b=given["layer3.b"]
-        )
+        self.layer3 = LogisticRegression(self.layer2.output, N_HIDDEN, n_out, W=given["layer3.W"], b=given["layer3.b"])
         self.params = self.layer3.params + self.layer2.params + self.layer1.params + self.layer0.params
         self.p_y_given_x = self.layer3.p_y_given_x
         self.y_pred = self.layer3.y_pred

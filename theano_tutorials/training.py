@@ -17,7 +17,7 @@ import theano.tensor as T
 from theano_tutorials.checks import require_counts, require_ndim, require_positive, shape_of
 from theano_tutorials.runs import console
 from theano_tutorials.runs.directory import MAIN_PHASE
-from theano_tutorials.runs.session import Session, TrainingResult
+from theano_tutorials.runs.session import Session
 from theano_tutorials.runs.state import TrainingState
 
 
@@ -302,7 +302,9 @@ def train(functions, model, early_stopping, n_epochs, run=None):
                         early_stopping.best_loss, early_stopping.best_iteration = loss, iteration + 1
                         test_loss = state.test_loss = mean_loss(functions.test, functions.n_test_batches)
                         state.keep_parameters()
-                    lines = console.validation_lines(session.epoch, minibatch_index + 1, n_train_batches, loss, test_loss)
+                    lines = console.validation_lines(
+                        session.epoch, minibatch_index + 1, n_train_batches, loss, test_loss
+                    )
                     session.record(
                         lines,
                         epoch=session.epoch,

@@ -12,24 +12,19 @@ from theano_tutorials.datasets.load import (
     TRAINING_PER_VALIDATION,
     Splits,
     load_data,
-    n_features,
     read_data,
     shared_dataset,
 )
 from theano_tutorials.datasets.shapes import in_theano_order
 
-N_CLASSES = 10  # of MNIST
-
 __all__ = [
     "BYTE_SCALE",
     "KNOWN_DATASETS",
-    "N_CLASSES",
     "TRAINING_PER_VALIDATION",
     "DatasetError",
     "Splits",
     "in_theano_order",
     "load_data",
-    "n_features",
     "read_data",
     "read_idx",
     "shared_dataset",

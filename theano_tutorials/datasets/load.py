@@ -8,14 +8,13 @@ import numpy as np
 import theano
 import theano.tensor as T
 
-from theano_tutorials.checks import shape_of
 from theano_tutorials.datasets.check import checked_split
 from theano_tutorials.datasets.errors import DatasetError
 from theano_tutorials.datasets.idx import read_idx_folder
 from theano_tutorials.datasets.known import KNOWN_DATASETS, folder_of_known
 from theano_tutorials.datasets.npz import read_npz
 from theano_tutorials.datasets.pickles import read_pickle
-from theano_tutorials.datasets.shapes import common_shape
+from theano_tutorials.datasets.shapes import common_shape, image_shape_of
 
 TRAINING_PER_VALIDATION = 6  # one training example in six validates: 10,000 of MNIST's 60,000
 
@@ -36,6 +35,9 @@ class Splits(list):
     n_classes : int
         The largest label of all three sets, plus one: labels are 0 to
         ``n_classes - 1``.
+    image_shape : tuple of three int, or None
+        (channels, height, width) of an example, with 1, 3 or 4 channels; rows are
+        square images where that is possible. None where an example is no image.
     """
 
     def __init__(self, pairs, example_shape, n_classes):
@@ -43,6 +45,7 @@ class Splits(list):
         self.example_shape = example_shape
         self.n_features = math.prod(example_shape)
         self.n_classes = n_classes
+        self.image_shape = image_shape_of(example_shape)
 
 
 def load_data(dataset="mnist"):
@@ -98,11 +101,6 @@ def shared_dataset(data_xy, borrow=True):
     shared_x = theano.shared(np.asarray(data_x, dtype=theano.config.floatX), borrow=borrow)
     shared_y = theano.shared(np.asarray(data_y, dtype=theano.config.floatX), borrow=borrow)
     return shared_x, T.cast(shared_y, "int32")
-
-
-def n_features(datasets):
-    """Number of input features of what :func:`load_data` returned."""
-    return shape_of(datasets[0][0])[1]
 
 
 def read_data(dataset="mnist"):

@@ -77,3 +77,21 @@ def common_shape(where, shapes):
             "or images in all"
         )
     return shape
+
+
+def image_shape_of(example_shape):
+    """(channels, height, width) of the image that an example is, or None where it is none.
+
+    Parameters
+    ----------
+    example_shape : tuple of int
+        (height, width), or (channels, height, width), or (n_features,), which is a
+        square grey image if it is a square number.
+    """
+    if len(example_shape) == 1:
+        side = math.isqrt(example_shape[0])
+        return (1, side, side) if side**2 == example_shape[0] else None
+    if len(example_shape) == 2:
+        return (1, *example_shape)
+    is_image = len(example_shape) == 3 and example_shape[0] in _CHANNELS
+    return tuple(example_shape) if is_image else None

@@ -35,7 +35,8 @@ def register(rewrite, position):
 
 def is_float32(*variables):
     """Whether the kernels, which know no other type, are for all of these symbolic variables."""
-    return all(variable.dtype == "float32" for variable in variables)
+    # Not every type has a dtype: random states, slices and None have none.
+    return all(getattr(variable.type, "dtype", None) == "float32" for variable in variables)
 
 
 class KernelOp(Op):

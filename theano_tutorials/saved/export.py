@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from theano_tutorials.checkpoint import write_atomically
-from theano_tutorials.lenet import IMAGE_SIZE, POOL_SIZE
-from theano_tutorials.predict import read_model
+from theano_tutorials.runs.tensors import write_atomically
+
+IMAGE_SIZE = 28
+POOL_SIZE = 2
+from theano_tutorials.saved.models import read_model
 
 # Old ones, so that old programs read the file too.
 _OPERATOR_SET = 13
