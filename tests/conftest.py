@@ -7,13 +7,12 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
 import pytest
-import theano
 import theano.tensor as T
 from hypothesis import HealthCheck, settings
+from models import TUTORIALS
 
-from theano_tutorials import MLP, LeNet5, LogisticRegression, load_data, save_parameters, sgd_updates
+from theano_tutorials import load_data, minibatch_function, save_parameters, sgd_updates
 
 # Its assertions, too, show values where they fail.
 pytest.register_assert_rewrite("small_dataset")
@@ -31,14 +30,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 # A suite in the background of a shell would ignore Ctrl-C, and so would the processes that it starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-# Model, batch size, learning rate, minibatches.
-_QUICK = {
-    "LogisticRegression": (lambda x: LogisticRegression(x, 784, 10), 600, 0.13, 3 * 83),
-    "MLP": (lambda x: MLP(np.random.RandomState(1), x, 784, 50, 10), 20, 0.05, 500),
-    "LeNet5": (lambda x: LeNet5(np.random.RandomState(1), x, 100, nkerns=(5, 8)), 100, 0.1, 60),
-}
-
 
 @pytest.fixture(scope="session")
 def run_script():
@@ -66,21 +57,17 @@ def without_waiting(text):
 
 @pytest.fixture(scope="session")
 def saved_models(tmp_path_factory):
-    """Files of the three models, trained on some minibatches of MNIST, by class name."""
+    """Files of a small model of each tutorial, trained on 10,000 images of MNIST, by the tutorial's name."""
     folder = tmp_path_factory.mktemp("models")
     (images, labels), _, _ = load_data("mnist")
-    for name, (build, batch_size, learning_rate, n_minibatches) in _QUICK.items():
-        index, x, y = T.lscalar(), T.matrix(), T.ivector()
-        model = build(x)
+    for name, tutorial in TUTORIALS.items():
+        x, y = T.matrix(), T.ivector()
+        batch_size = 50
+        model = tutorial.build(x, batch_size, **tutorial.small)
         cost = model.negative_log_likelihood(y)
-        rows = slice(index * batch_size, (index + 1) * batch_size)
-        train = theano.function(
-            [index],
-            cost,
-            updates=sgd_updates(cost, model.params, learning_rate),
-            givens={x: images[rows], y: labels[rows]},
-        )
-        for minibatch in range(n_minibatches):
-            train(minibatch % (50000 // batch_size))
+        updates = sgd_updates(cost, model.params, tutorial.learning_rate)
+        train = minibatch_function([x, y], cost, [images, labels], batch_size, updates)
+        for minibatch in range(200):
+            train(minibatch)
         save_parameters(folder / f"{name}.safetensors", model)
-    return {name: folder / f"{name}.safetensors" for name in _QUICK}
+    return {name: folder / f"{name}.safetensors" for name in TUTORIALS}
