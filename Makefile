@@ -2,7 +2,7 @@
 # make test: the same, then the tests. Other targets: see README.md.
 
 VENV := .venv
-# The first interpreter that runs; theano_tutorials/machine.py says whether it will do.
+# The first interpreter that runs; theano_tutorials/backend/machine.py says whether it will do.
 PYTHON ?= $(shell for p in python3.11 python3.10 python3.9 python3; do \
 	$$p -c '' 2>/dev/null && echo $$p && break; done)
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
@@ -19,7 +19,7 @@ setup: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python: install python3.11, python3.11-dev and python3.11-venv" >&2; exit 1; }
-	@$(PYTHON) theano_tutorials/machine.py
+	@$(PYTHON) theano_tutorials/backend/machine.py
 	@echo "Setting up $(VENV) with $(PYTHON)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --editable '.[test]'

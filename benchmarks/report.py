@@ -27,9 +27,7 @@ NAMES = {
 COLOURS = dict(zip(NAMES, ("#d62728", "#ff9d5c", "#c75b12", "#8fb8de", "#1f4e8c", "#7f7f7f")))
 MODELS = {"logreg": "logistic regression", "mlp": "multilayer perceptron", "lenet": "LeNet"}
 AXES = {"batch_size": "batch size", "n_hidden": "hidden units", "n_train": "training examples"}
-# Ours over the best peer's seconds an epoch; ours at most so many seconds to the first update.
-EPOCH_BARS = {"logreg": (0.5,), "mlp": (0.75,), "lenet": (0.3, 0.2)}
-START_BARS = {"warm": 2.5, "cold": 12}
+CACHES = ("warm", "cold")
 
 
 def _cell(values, ours):
@@ -84,7 +82,7 @@ def _start_table(results):
     rows = [
         _row(f"{title}, {cache}", {kind: of_kind.get(cache) for kind, of_kind in results["starts"][model].items()})
         for model, title in MODELS.items()
-        for cache in START_BARS
+        for cache in CACHES
     ]
     return _table(["seconds to the first update", *NAMES.values()], rows)
 
@@ -128,41 +126,6 @@ def _trial_table(results):
             for variant, seconds in results["trials"][model].get(kind, {}).items():
                 rows.append([title, NAMES[kind], variant or "plain", f"{seconds:.3g}" if seconds else "over the limit"])
     return _table(["", "", "way", "seconds an epoch, 2 threads"], rows)
-
-
-def _verdict(title, value, bar):
-    outcome = "reached" if value <= bar else f"missed, by a factor of {value / bar:.2f}"
-    return [title, f"{value:.3g}", f"{bar:.3g}", outcome]
-
-
-def bars(results):
-    """Rows of title, value, bar and whether it is reached."""
-    rows = []
-    for model, limits in EPOCH_BARS.items():
-        measured = results["epochs"][model]
-        ours = statistics.median(measured["2"][OURS]["seconds"])
-        peers = {
-            (kind, threads): statistics.median(of_kind["seconds"])
-            for threads in measured
-            for kind, of_kind in measured[threads].items()
-            if kind != OURS and of_kind["seconds"]
-        }
-        kind, threads = min(peers, key=peers.get)
-        best = f"{NAMES[kind]} with {_with(threads)}"
-        rows.extend(_verdict(f"{model}: epoch / {best}", ours / peers[kind, threads], limit) for limit in limits)
-    for model, starts in results.get("starts", {}).items():
-        for cache, limit in START_BARS.items():
-            ours = statistics.median(starts[OURS][cache])
-            rows.append(_verdict(f"{model}: first update, {cache}, seconds", ours, limit))
-            for kind in ("torch compile", "jax step"):
-                peer = statistics.median(starts[kind][cache])
-                rows.append(_verdict(f"{model}: first update, {cache} / {NAMES[kind]}", ours / peer, 1))
-    for model in MODELS:
-        peaks = _peaks(results, model)
-        leanest = min((kind for kind in peaks if kind.startswith(("torch", "jax"))), key=peaks.get)
-        ratio = peaks[OURS][0] / peaks[leanest][0]
-        rows.append(_verdict(f"{model}: peak of memory / {NAMES[leanest]}", ratio, 1))
-    return rows
 
 
 def _draw_bars(axis, groups, unit):
@@ -214,7 +177,7 @@ def draw_processes(results):
     starts = {
         f"{model},\n{cache}": {kind: of_kind.get(cache) for kind, of_kind in results["starts"][model].items()}
         for model in MODELS
-        for cache in START_BARS
+        for cache in CACHES
     }
     _draw_bars(axes[0], starts, "seconds to the first update")
     _draw_bars(axes[1], {"train_logreg": results["train"]["seconds"]}, "seconds from start to end")
@@ -273,8 +236,6 @@ def text(results):
             _memory_table(results),
             *_if_measured(results, "growth", lambda _: "![How cost grows](images/performance_growth.png)\n"),
             *_if_measured(results, "ablation", lambda _: "### What each rewrite brings\n", _ablation_table),
-            "### The bars\n",
-            _table(["", "value", "bar", ""], bars(results)),
             "### Ways to write a step that were tried\n",
             _trial_table(results),
         ]
@@ -282,7 +243,7 @@ def text(results):
 
 
 def write(results):
-    """Put tables into the page and plots beside it, and print the bars."""
+    """Put tables into the page and plots beside it."""
     before, found, rest = PAGE.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (found and end):
@@ -293,8 +254,6 @@ def write(results):
     if "growth" in results:
         draw_growth(results)
     PAGE.write_text(f"{before}{BEGIN}\n{text(results)}{END}{after}")
-    for row in bars(results):
-        print("{:55} {:>8} {:>6}  {}".format(*row))
 
 
 if __name__ == "__main__":

@@ -277,7 +277,7 @@ def test_kernels_against_plain_loops(tmp_path, options):
     for n_threads in ("1", "2", "5"):
         environment = {**os.environ, "OMP_NUM_THREADS": n_threads}
         finished = subprocess.run(
-            [program, "100003"], env=environment, capture_output=True, text=True, check=False, timeout=300
+            [program, "100003"], env=environment, capture_output=True, text=True, check=False, timeout=600
         )
         assert (finished.returncode, finished.stderr) == (0, "")
         bits.add(finished.stdout)
@@ -291,7 +291,7 @@ def run_python(code, **environment):
         capture_output=True,
         text=True,
         check=True,
-        timeout=300,
+        timeout=600,
     ).stdout
 
 

@@ -38,6 +38,7 @@ def wheel(tmp_path_factory):
 def test_wheel_carries_the_package_and_mnist(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "theano_tutorials").rglob("*.py")}
+    assert "theano_tutorials/backend/compiling/lock.py" in modules
     assert modules <= names
     assert {f"theano_tutorials/data/mnist/{name}" for name in MNIST} <= names
     assert not [name for name in names if name.startswith(("tests/", "scripts/", "docs/"))]

@@ -20,7 +20,7 @@ def train(folder, device, **environment):
     merged = {**os.environ, "THEANO_FLAGS": flags(), **environment}
     merged.pop("THEANO_GPU_IS_ALREADY_ACTIVE", None)
     command = [sys.executable, SCRIPTS / "train_logreg.py", "--device", device, "--output-dir", folder / "run"]
-    return subprocess.run(command, env=merged, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, env=merged, capture_output=True, text=True, timeout=600, check=False)
 
 
 def assert_one_error(finished, folder, message):

@@ -12,7 +12,7 @@ from theano.gpuarray.reduction import GpuMaxAndArgmax
 from theano.gpuarray.type import GpuArrayType, get_context
 from theano.tensor.nnet import crossentropy_softmax_argmax_1hot_with_bias
 
-from theano_tutorials import devices
+from theano_tutorials.backend import devices
 from theano_tutorials.kernels.gpu import RowwiseCrossentropySoftmax
 
 

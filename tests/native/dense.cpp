@@ -84,9 +84,9 @@ static void test_sums(long n) {
     for (float value : x) squares += double(value) * value, magnitudes += std::fabs(value);
     const float found[2] = {float(sum_of(x.data(), n, part_sums.data(), Square())),
                             float(sum_of(x.data(), n, part_sums.data(), Magnitude()))};
-    // A lane adds BLOCK / 32 numbers in single precision.
-    expect(std::fabs(found[0] - squares) <= (BLOCK / 32) * 6e-8 * squares, "sum of squares", n);
-    expect(std::fabs(found[1] - magnitudes) <= (BLOCK / 32) * 6e-8 * magnitudes, "sum of magnitudes", n);
+    // A lane adds SUM_BLOCK / 32 numbers in single precision.
+    expect(std::fabs(found[0] - squares) <= (SUM_BLOCK / 32) * 6e-8 * squares, "sum of squares", n);
+    expect(std::fabs(found[1] - magnitudes) <= (SUM_BLOCK / 32) * 6e-8 * magnitudes, "sum of magnitudes", n);
     note(found, 2);
 }
 

@@ -47,13 +47,13 @@ static inline bool pays(const ConvPoolSizes& s) {
 
 // ---- Forward ----
 
-constexpr long BLOCK = 3;          // vectors of filters at a time: 12 sums, 3 weights and a value fill 16 registers
-constexpr long CHUNK = 16384;      // bytes of weights that stay in the first cache
-constexpr long GROUP = 2 * LANES;  // pools of an image at a time
+constexpr long FILTER_BLOCK = 3;  // vectors of filters at a time: 12 sums, 3 weights and a value fill 16 registers
+constexpr long CHUNK = 16384;     // bytes of weights that stay in the first cache
+constexpr long POOL_GROUP = 2 * LANES;  // pools of an image at a time
 
 // n vectors of filters cut into blocks of nearly the same size.
 static inline long block_begin(long block, long n) {
-    const long blocks = std::max(1L, (n + BLOCK - 1) / BLOCK);
+    const long blocks = std::max(1L, (n + FILTER_BLOCK - 1) / FILTER_BLOCK);
     return n * block / blocks;
 }
 
@@ -111,8 +111,8 @@ static inline void pool_places(const v8 (&places)[4], v8& top, v8i& hits) {
 // Maximum over each pool of a group, and which of its places have it, for one block of filters: [filter][pool].
 template <long N>
 static void pool_group(const ConvPoolSizes& s, const float* image, const float* weights, long begin, long pools,
-                       v8 (&top)[N][GROUP], v8i (&hits)[N][GROUP]) {
-    Sums<N> kept[GROUP];
+                       v8 (&top)[N][POOL_GROUP], v8i (&hits)[N][POOL_GROUP]) {
+    Sums<N> kept[POOL_GROUP];
     const long chunk = std::max(1L, CHUNK / (s.taps() * N * 32));
     for (long c = 0; c < s.channels || c == 0; c += chunk) {
         const bool last = c + chunk >= s.channels;
@@ -158,11 +158,11 @@ static void finish_pools(v8* top, v8i* hits, long pools, const float* bias, long
 template <long N>
 static void pool_block(const ConvPoolSizes& s, const float* image, const float* weights, const float* bias,
                        long filters, float* out, uint8_t* mask) {
-    v8 top[N][GROUP] = {};
-    v8i hits[N][GROUP] = {};
+    v8 top[N][POOL_GROUP] = {};
+    v8i hits[N][POOL_GROUP] = {};
     const long all = s.pools();
-    for (long begin = 0; begin < all; begin += GROUP) {
-        const long pools = std::min(GROUP, all - begin);
+    for (long begin = 0; begin < all; begin += POOL_GROUP) {
+        const long pools = std::min(POOL_GROUP, all - begin);
         pool_group<N>(s, image, weights, begin, pools, top, hits);
         for (long v = 0; v < N && v * LANES < filters; ++v) {
             const long to = v * LANES * all + begin;
@@ -433,14 +433,14 @@ static void add_filter_grad(const ConvPoolSizes& s, const Layout& at, const floa
     }
 }
 
-// dx = gradient of one image, in the layout. terms has place for GROUP * 4 * filters.
+// dx = gradient of one image, in the layout. terms has place for POOL_GROUP * 4 * filters.
 static void image_grad(const ConvPoolSizes& s, const Layout& at, const float* W, const float* g, const uint8_t* mask,
                        Term* terms, float* dx) {
     std::fill(dx, dx + at.size, 0.f);
     const long all = s.pools(), filters = s.filters, step = at.filter;
-    for (long begin = 0; begin < all; begin += GROUP) {
-        long counts[GROUP * 4];
-        const long pools = std::min(GROUP, all - begin);
+    for (long begin = 0; begin < all; begin += POOL_GROUP) {
+        long counts[POOL_GROUP * 4];
+        const long pools = std::min(POOL_GROUP, all - begin);
         for (long p = 0; p < pools; ++p) {
             Term* lists[4];
             for (long k = 0; k < 4; ++k) lists[k] = terms + (p * 4 + k) * filters;
@@ -486,7 +486,7 @@ static bool conv_pool_tanh_grad(const ConvPoolSizes& s, const float* x, const fl
                                 const uint8_t* mask, const float* gout, float* dW, float* db, float* dx) {
     const Layout at(s);
     const long map = s.filters * s.pools(), n_dW = s.filters * at.filter;
-    const long n_terms = 4 * std::max(s.pools(), dx ? GROUP * s.filters : 0);
+    const long n_terms = 4 * std::max(s.pools(), dx ? POOL_GROUP * s.filters : 0);
     const long parts = count_parts(s.images, map + n_dW + at.size + 2 * n_terms);
     const Scratch<float> weights(dx ? n_dW : 0), pixels(parts * at.size), slopes(parts * map), sums(parts * n_dW);
     const Scratch<double> bias_sums(parts * s.filters);

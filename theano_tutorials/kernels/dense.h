@@ -75,28 +75,28 @@ inline void put(float& element, float product, float beta) {
 
 // A few classes: BLAS is at its worst where a matrix has 10 columns. Tiles of 5 columns are held in registers.
 constexpr long NARROW = 4 * 5;
-constexpr long GROUP = 5;
+constexpr long COLUMN_GROUP = 5;
 
 inline long rounded_up(long n, long multiple) { return number_of_tiles(n, multiple) * multiple; }
 
 constexpr long ROWS = 16;       // of A at once: their sums and a block of w stay in the nearest cache
 constexpr long K_BLOCK = 400;
 
-// Adds to sums the products, vector by vector, of N_ROWS rows of x with GROUP rows of w. Fetches one of the rows that
-// come ROWS later, since the processor does not guess beyond the end of a row.
+// Adds to sums the products, vector by vector, of N_ROWS rows of x with COLUMN_GROUP rows of w. Fetches one of the rows
+// that come ROWS later, since the processor does not guess beyond the end of a row.
 template <long N_ROWS>
 void dots(const float* x, long x_stride, const float* w, long w_stride, long k, long fetched_row, v8* sums,
           long sums_stride) {
-    v8 total[N_ROWS][GROUP];
+    v8 total[N_ROWS][COLUMN_GROUP];
     for (long row = 0; row < N_ROWS; ++row)
-        for (long j = 0; j < GROUP; ++j) total[row][j] = sums[row * sums_stride + j];
+        for (long j = 0; j < COLUMN_GROUP; ++j) total[row][j] = sums[row * sums_stride + j];
     const float* fetched = x + (fetched_row + ROWS) * x_stride;
     const long whole = k / LANES * LANES;
     for (long i = 0; i < whole; i += LANES) {
         __builtin_prefetch(fetched + i, 0, 2);  // into the second cache
         v8 xs[N_ROWS];
         for (long row = 0; row < N_ROWS; ++row) xs[row] = load(x + row * x_stride + i);
-        for (long j = 0; j < GROUP; ++j) {
+        for (long j = 0; j < COLUMN_GROUP; ++j) {
             const v8 ws = in_register(load(w + j * w_stride + i));
             for (long row = 0; row < N_ROWS; ++row) total[row][j] += xs[row] * ws;
         }
@@ -104,16 +104,16 @@ void dots(const float* x, long x_stride, const float* w, long w_stride, long k, 
     if (whole < k)
         for (long row = 0; row < N_ROWS; ++row) {
             const v8 xs = load_part(x + row * x_stride + whole, k - whole);
-            for (long j = 0; j < GROUP; ++j) total[row][j] += xs * load(w + j * w_stride + whole);
+            for (long j = 0; j < COLUMN_GROUP; ++j) total[row][j] += xs * load(w + j * w_stride + whole);
         }
     for (long row = 0; row < N_ROWS; ++row)
-        for (long j = 0; j < GROUP; ++j) sums[row * sums_stride + j] = total[row][j];
+        for (long j = 0; j < COLUMN_GROUP; ++j) sums[row * sums_stride + j] = total[row][j];
 }
 
 // C = alpha A B + beta C, for few columns of B and contiguous rows of A. False if there is no memory for it.
 inline bool narrow_gemm(float alpha, const Matrix& a, const Matrix& b, float beta, const Matrix& c) {
     const long k = a.columns, n = c.columns;
-    const long k_padded = rounded_up(k + 1, LANES), n_padded = rounded_up(n, GROUP);
+    const long k_padded = rounded_up(k + 1, LANES), n_padded = rounded_up(n, COLUMN_GROUP);
     const Scratch<float> w(n_padded * k_padded);
     if (w.empty()) return false;
     std::fill_n(&w[0], n_padded * k_padded, 0.f);
@@ -125,12 +125,12 @@ inline bool narrow_gemm(float alpha, const Matrix& a, const Matrix& b, float bet
             v8 sums[ROWS][NARROW] = {};
             for (long i = 0; i < k; i += K_BLOCK)
                 for (long row = 0; row < n_rows; row += 2)
-                    for (long j = 0; j < n; j += GROUP) {
+                    for (long j = 0; j < n; j += COLUMN_GROUP) {
                         const float* x = a.data + (first + row) * a.row_stride + i;
                         const float* ws = w + j * k_padded + i;
                         const long length = std::min(K_BLOCK, k - i);
                         if (row + 1 < n_rows)
-                            dots<2>(x, a.row_stride, ws, k_padded, length, j / GROUP % 2, &sums[row][j], NARROW);
+                            dots<2>(x, a.row_stride, ws, k_padded, length, j / COLUMN_GROUP % 2, &sums[row][j], NARROW);
                         else
                             dots<1>(x, a.row_stride, ws, k_padded, length, 0, &sums[row][j], NARROW);
                     }
@@ -142,22 +142,22 @@ inline bool narrow_gemm(float alpha, const Matrix& a, const Matrix& b, float bet
     return true;
 }
 
-// Products of N_VECTORS vectors from each row of x with GROUP columns of d, added over the rows, to rows of sums.
-// Fetches what lies so far behind each vector.
+// Products of N_VECTORS vectors from each row of x with COLUMN_GROUP columns of d, added over the rows, to rows of
+// sums. Fetches what lies so far behind each vector.
 template <long N_VECTORS>
 void outer_products(const float* x, long x_stride, const float* d, long d_stride, long n_rows, long ahead, float* sums,
                     long sums_stride) {
-    v8 total[GROUP][N_VECTORS] = {};
+    v8 total[COLUMN_GROUP][N_VECTORS] = {};
     for (long row = 0; row < n_rows; ++row) {
         v8 xs[N_VECTORS];
         for (long i = 0; i < N_VECTORS; ++i) xs[i] = load(x + row * x_stride + i * LANES);
         __builtin_prefetch(x + row * x_stride + ahead, 0, 2);
-        for (long j = 0; j < GROUP; ++j) {
+        for (long j = 0; j < COLUMN_GROUP; ++j) {
             const v8 ds = in_register(broadcast(d[row * d_stride + j]));
             for (long i = 0; i < N_VECTORS; ++i) total[j][i] += xs[i] * ds;
         }
     }
-    for (long j = 0; j < GROUP; ++j)
+    for (long j = 0; j < COLUMN_GROUP; ++j)
         for (long i = 0; i < N_VECTORS; ++i) store(sums + j * sums_stride + i * LANES, total[j][i]);
 }
 
@@ -165,7 +165,7 @@ void outer_products(const float* x, long x_stride, const float* d, long d_stride
 // inputs, a row an example. Each part adds up some of the examples. False if there is no memory for it.
 inline bool narrow_gemm_of_transposed(float alpha, const Matrix& a, const Matrix& b, float beta, const Matrix& c) {
     const long n_examples = a.columns, k = a.rows, n = c.columns;
-    const long k_whole = k / LANES * LANES, k_padded = rounded_up(k, LANES), n_padded = rounded_up(n, GROUP);
+    const long k_whole = k / LANES * LANES, k_padded = rounded_up(k, LANES), n_padded = rounded_up(n, COLUMN_GROUP);
     const double flops = 2.0 * n_examples * n * k;
     // It lies behind this one, and memory has nothing else to do meanwhile.
     const long next_minibatch = n_examples * a.column_stride;
@@ -181,11 +181,11 @@ inline bool narrow_gemm_of_transposed(float alpha, const Matrix& a, const Matrix
         float* const to_sums = sums + part * size;
         long i = 0;
         for (; i + 2 * LANES <= k; i += 2 * LANES)
-            for (long j = 0; j < n; j += GROUP)
+            for (long j = 0; j < n; j += COLUMN_GROUP)
                 outer_products<2>(x + i, a.column_stride, ds + j, n_padded, to - from, j == 0 ? next_minibatch : 0,
                                   to_sums + j * k_padded + i, k_padded);
         for (; i < k_whole; i += LANES)
-            for (long j = 0; j < n; j += GROUP)
+            for (long j = 0; j < n; j += COLUMN_GROUP)
                 outer_products<1>(x + i, a.column_stride, ds + j, n_padded, to - from, 0, to_sums + j * k_padded + i,
                                   k_padded);
         for (; i < k; ++i)
@@ -341,7 +341,7 @@ struct Magnitude {
     v8 operator()(v8 x) const { return (v8)((v8i)x & INT32_MAX); }
 };
 
-constexpr long BLOCK = 4096;        // floats that are summed in single precision; blocks are added in double
+constexpr long SUM_BLOCK = 4096;  // floats that are summed in single precision; blocks are added in double
 constexpr long BLOCKS_OF_A_PART = 8;
 
 template <class Function>
@@ -355,16 +355,16 @@ double sum_of_block(const float* x, long n, Function function) {
 }
 
 // Sum of function(x[i]) over n contiguous floats. part_sums has room for a double a part.
-inline long n_parts_of_sum(long n) { return number_of_tiles(n, BLOCK * BLOCKS_OF_A_PART); }
+inline long n_parts_of_sum(long n) { return number_of_tiles(n, SUM_BLOCK * BLOCKS_OF_A_PART); }
 
 template <class Function>
 double sum_of(const float* x, long n, double* part_sums, Function function) {
     const long n_parts = n_parts_of_sum(n);
     for_each(n_parts, n_parts > 4, [=](long part) {
-        const long end = std::min(n, (part + 1) * BLOCKS_OF_A_PART * BLOCK);
+        const long end = std::min(n, (part + 1) * BLOCKS_OF_A_PART * SUM_BLOCK);
         double total = 0;
-        for (long i = part * BLOCKS_OF_A_PART * BLOCK; i < end; i += BLOCK)
-            total += sum_of_block(x + i, std::min(BLOCK, end - i), function);
+        for (long i = part * BLOCKS_OF_A_PART * SUM_BLOCK; i < end; i += SUM_BLOCK)
+            total += sum_of_block(x + i, std::min(SUM_BLOCK, end - i), function);
         part_sums[part] = total;
     });
     double total = 0;

@@ -6,10 +6,10 @@ lock and lets go of it when the process ends, however it ends. The names are
 those that the rest of Theano uses.
 """
 
+import functools
 import logging
 import os
 from contextlib import contextmanager
-from functools import cache
 
 import filelock
 
@@ -17,7 +17,7 @@ _SILENT_WAIT = 20  # seconds; a module takes one or two
 _logger = logging.getLogger(__name__)
 
 
-@cache
+@functools.cache
 def _lock_in(folder):
     os.makedirs(folder, exist_ok=True)
     return filelock.FileLock(os.path.join(folder, "compile.lock"))
@@ -53,6 +53,18 @@ def lock_ctx(lock_dir=None, keep_lock=False, **_):
     finally:
         if not keep_lock:
             release_lock()
+
+
+def holding(function):
+    """A function that does the same while it holds the lock."""
+
+    # Theano reads the index of its cache without the lock, and deletes what is half written.
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        with lock_ctx():
+            return function(*args, **kwargs)
+
+    return wrapper
 
 
 def force_unlock():

@@ -20,10 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from theano.gof import cmodule
 
-from theano_tutorials import precompiled, together, toolchain
+from theano_tutorials.backend.compiling import batches, header, process
 
-ROOT = Path(__file__).parent.parent
-A_WHILE = 120  # seconds
+ROOT = Path(__file__).parents[2]
+A_WHILE = 600  # seconds; only a hang takes as long
 
 # Many modules, of which no two are alike.
 CLASSIFIER = """
@@ -230,6 +230,35 @@ def test_the_flags_of_another_processor_are_not_taken(tmp_path, compiler):
         assert json.loads(file.read_text()) == [machine, flags]
 
 
+GRAPH_OF_A_CLASSIFIER = """
+import theano_tutorials
+import theano, theano.tensor as T
+from theano.gof.cc import get_module_cache
+x, y = T.matrix(), T.ivector()
+classifier = theano_tutorials.LogisticRegression(x, 4, 3)
+cost = classifier.negative_log_likelihood(y)
+theano.function([x, y], cost, updates=theano_tutorials.sgd_updates(cost, classifier.params, 0.1))
+n_compiled = get_module_cache().stats[2]
+print(n_compiled)
+"""
+
+
+def test_a_start_compiles_nothing_that_an_earlier_one_compiled(tmp_path):
+    first, second = (int(output_of(start(GRAPH_OF_A_CLASSIFIER, tmp_path))) for _ in range(2))
+    assert first > 5
+    assert second == 0
+
+
+@pytest.mark.parametrize(("after", "is_there"), [("exit 0", True), ("exit 1", False), ("kill -KILL $$", False)])
+def test_a_library_is_whole_or_not_there(after, is_there, tmp_path):
+    target = tmp_path / "library.so"
+    linker = f"printf content > $2; {after}"
+    _, _, status = process.output_subprocess_Popen(["sh", "-c", linker, "sh", "-o", str(target)])
+    assert (status == 0) == is_there
+    assert target.exists() == is_there
+    assert not is_there or target.read_text() == "content"
+
+
 # The precompiled header
 
 
@@ -238,7 +267,7 @@ def command_of_theano(folder):
     x = T.vector()
     linker = theano.gof.CLinker().accept(theano.gof.FunctionGraph([x], [T.tanh(x)]))
     args = [*linker.compile_args(), f"-frandom-seed={folder}"]
-    with toolchain.noted_commands() as commands:
+    with process.noted_commands() as commands:
         cmodule.GCC_compiler.compile_str("m", linker.get_src_code(), str(folder), preargs=args, py_module=False)
     return commands[0]
 
@@ -246,19 +275,19 @@ def command_of_theano(folder):
 @pytest.fixture
 def command(monkeypatch, tmp_path):
     """A command by which Theano compiles, for which there is no header."""
-    monkeypatch.setattr(precompiled, "_usable", {})
+    monkeypatch.setattr(header, "_usable", {})
     command = command_of_theano(tmp_path)
     yield command
-    shutil.rmtree(precompiled.folder_of(command), ignore_errors=True)
+    shutil.rmtree(header.folder_of(command), ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A command by which Theano compiles, for which there is a header."""
     command = command_of_theano(tmp_path_factory.mktemp("module"))
-    precompiled.make(command)
+    header.make(command)
     yield command
-    shutil.rmtree(precompiled.folder_of(command))
+    shutil.rmtree(header.folder_of(command))
 
 
 def source_of(command):
@@ -267,7 +296,7 @@ def source_of(command):
 
 def is_used(command, *flags):
     """Whether GCC reads the header; it marks one so, in the list of those that it reads."""
-    command = [command[0], "-H", *precompiled.options(command, source_of(command)), *command[1:], *flags]
+    command = [command[0], "-H", *header.options(command, source_of(command)), *command[1:], *flags]
     command.remove("-g")
     finished = subprocess.run(command, capture_output=True, text=True, check=True)
     assert finished.stderr.count("Python.h") <= 1
@@ -275,23 +304,23 @@ def is_used(command, *flags):
 
 
 def test_a_header_is_used_once_it_is_made(command):
-    assert not precompiled.is_made(precompiled.folder_of(command))
-    assert precompiled.options(command, source_of(command)) == []
-    precompiled.make(command)
-    assert precompiled.is_made(precompiled.folder_of(command))
+    assert not header.is_made(header.folder_of(command))
+    assert header.options(command, source_of(command)) == []
+    header.make(command)
+    assert header.is_made(header.folder_of(command))
     assert is_used(command)
 
 
 def test_a_library_is_the_same_with_the_header(command, tmp_path):
     def code_of_a_library():
-        library, (_, _, status) = toolchain.compile_library(command)
+        library, (_, _, status) = process.compile_library(command)
         assert status == 0
         sections = ["-j", ".text", "-j", ".rodata", "-O", "binary"]
         subprocess.run(["objcopy", *sections, library, str(tmp_path / "code")], check=True)
         return (tmp_path / "code").read_bytes()
 
     without = code_of_a_library()
-    precompiled.make(command)
+    header.make(command)
     assert is_used(command)
     assert code_of_a_library() == without
     assert len(without) > 1000
@@ -302,7 +331,7 @@ def test_a_library_is_the_same_with_the_header(command, tmp_path):
 )
 def test_other_flags_have_another_header(made, flag):
     other = [*made, flag]
-    assert precompiled.folder_of(other) != precompiled.folder_of(made)
+    assert header.folder_of(other) != header.folder_of(made)
     assert not is_used(other)
 
 
@@ -323,8 +352,8 @@ def test_a_folder_that_hides_a_header_is_respected(made, tmp_path):
 
 
 def test_a_source_that_begins_otherwise_is_compiled_as_it_is(made):
-    for source in ("#include <iostream>\n", "#define NDEBUG\n" + precompiled.HEADERS, ""):
-        assert precompiled.options(made, source) == []
+    for source in ("#include <iostream>\n", "#define NDEBUG\n" + header.HEADERS, ""):
+        assert header.options(made, source) == []
 
 
 def test_a_changed_header_is_read_again(command, monkeypatch, tmp_path):
@@ -333,32 +362,32 @@ def test_a_changed_header_is_read_again(command, monkeypatch, tmp_path):
     shutil.copytree(original[-1], copy)
     monkeypatch.setattr(cmodule, "std_include_dirs", lambda: [*original[:-1], str(copy)])
     command = [f"-I{copy}" if argument == f"-I{original[-1]}" else argument for argument in command]
-    precompiled.make(command)
+    header.make(command)
     assert is_used(command)
 
-    header = copy / "theano_mod_helper.h"
-    header.write_text(header.read_text() + "\n#define CHANGED 1\n")
-    precompiled._usable.clear()  # as in the next process
-    assert not precompiled.is_made(precompiled.folder_of(command))
+    changed = copy / "theano_mod_helper.h"
+    changed.write_text(changed.read_text() + "\n#define CHANGED 1\n")
+    header._usable.clear()  # as in the next process
+    assert not header.is_made(header.folder_of(command))
     assert not is_used(command)
     time.sleep(0.01)
-    precompiled.make(command)
+    header.make(command)
     assert is_used(command)
     assert not list(Path(theano.config.compiledir).glob("tmp_header_*"))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "gone", "other bytes"])
 def test_a_damaged_header_does_no_harm(command, damage):
-    precompiled.make(command)
-    header = precompiled.folder_of(command) / "headers.h.gch"
-    content = header.read_bytes()
+    header.make(command)
+    path = header.folder_of(command) / "headers.h.gch"
+    content = path.read_bytes()
     if damage == "gone":
-        shutil.rmtree(header.parent)
-        precompiled._usable[header.parent] = {"files": {}}, []
+        shutil.rmtree(path.parent)
+        header._usable[path.parent] = {"files": {}}, []
     else:
         half = len(content) // 2
-        header.write_bytes({"truncated": content[:half], "empty": b"", "other bytes": bytes(len(content))}[damage])
-    library, (_, _, status) = toolchain.compile_library(command)
+        path.write_bytes({"truncated": content[:half], "empty": b"", "other bytes": bytes(len(content))}[damage])
+    library, (_, _, status) = process.compile_library(command)
     assert status == 0
     assert Path(library).stat().st_size > 1000
 
@@ -383,7 +412,7 @@ def test_an_abandoned_header_is_removed(command):
         folder.mkdir()
         (folder / "headers.h.gch").touch()
     os.utime(abandoned, (0, 0))
-    precompiled.make(command)
+    header.make(command)
     assert not abandoned.exists()
     assert fresh.exists()
     shutil.rmtree(fresh)
@@ -393,9 +422,9 @@ def test_no_room_for_a_header_is_no_error(command, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(precompiled.tempfile, "mkdtemp", full)
-    precompiled.make(command)
-    assert not precompiled.is_made(precompiled.folder_of(command))
+    monkeypatch.setattr(header.tempfile, "mkdtemp", full)
+    header.make(command)
+    assert not header.is_made(header.folder_of(command))
 
 
 # Several modules in one run
@@ -403,8 +432,8 @@ def test_no_room_for_a_header_is_no_error(command, monkeypatch):
 
 SEPARATELY = """
 import theano_tutorials
-from theano_tutorials import together
-together.batches = lambda commands, n_at_once: [[command] for command in commands]
+from theano_tutorials.backend.compiling import batches
+batches.divide = lambda commands, n_at_once: [[command] for command in commands]
 """
 NETWORKS = """
 import theano_tutorials, hashlib, numpy as np, theano, theano.tensor as T
@@ -475,21 +504,21 @@ OTHER = function("b", "answer + helper()", "static int helper() { return 40; }\n
 def test_a_source_that_could_change_another_is_compiled_alone(command_for, tmp_path, text):
     (tmp_path / "own.h").touch()
     commands = [command_for(source, f"-I{tmp_path}") for source in (text, OTHER)]
-    assert sorted(map(len, together.batches(commands, 1))) == [1, 1]
+    assert sorted(map(len, batches.divide(commands, 1))) == [1, 1]
 
 
 @pytest.mark.parametrize("flag", ["-O2", "-DNDEBUG", "-I/usr/include", "-fopenmp", "-std=c++14"])
 def test_other_flags_are_not_mixed(command_for, flag):
     commands = [command_for(function("a", 1)), command_for(OTHER, flag)]
-    assert sorted(map(len, together.batches(commands, 1))) == [1, 1]
+    assert sorted(map(len, batches.divide(commands, 1))) == [1, 1]
 
 
 @pytest.mark.parametrize("text", BESIDE.values(), ids=BESIDE)
 def test_what_each_source_defines_is_its_own(command_for, text):
     commands = [command_for(text), command_for(OTHER, "-lm")]
-    (batch,) = together.batches(commands, 1)
+    (batch,) = batches.divide(commands, 1)
     found = {}
-    for command, (library, (out, err, status)) in zip(batch, together.compile_libraries(batch)):
+    for command, (library, (out, err, status)) in zip(batch, batches.compile_libraries(batch)):
         assert (out, err, status) == (b"", b"", 0)
         name = "b" if command is commands[1] else "a"
         found[name] = getattr(ctypes.CDLL(library), name)()
@@ -498,9 +527,9 @@ def test_what_each_source_defines_is_its_own(command_for, text):
 
 def test_one_that_does_not_compile_does_not_take_others_with_it(command_for):
     commands = [command_for(function("a", 1)), command_for("this is no C++;"), command_for(OTHER)]
-    (batch,) = together.batches(commands, 1)
-    results = dict(zip(map(toolchain.library_of, batch), together.compile_libraries(batch)))
-    of_a, of_broken, of_b = (results[toolchain.library_of(command)] for command in commands)
+    (batch,) = batches.divide(commands, 1)
+    results = dict(zip(map(process.library_of, batch), batches.compile_libraries(batch)))
+    of_a, of_broken, of_b = (results[process.library_of(command)] for command in commands)
     assert (ctypes.CDLL(of_a[0]).a(), ctypes.CDLL(of_b[0]).b()) == (1, 42)
     assert of_broken[1][2] != 0
     assert b"this is no C++" in of_broken[1][1]
@@ -510,8 +539,8 @@ def test_sources_that_only_fail_together_are_compiled_separately(command_for):
     # Functions of C are in no namespace.
     helper = 'extern "C" int shared_helper() { return 1; }'
     commands = [command_for(function("a", "shared_helper()", helper)), command_for(function("b", 2, helper))]
-    (batch,) = together.batches(commands, 1)
-    assert [status for _, (_, _, status) in together.compile_libraries(batch)] == [0, 0]
+    (batch,) = batches.divide(commands, 1)
+    assert [status for _, (_, _, status) in batches.compile_libraries(batch)] == [0, 0]
 
 
 def test_without_links_each_has_a_copy(command_for, monkeypatch):
@@ -520,7 +549,7 @@ def test_without_links_each_has_a_copy(command_for, monkeypatch):
 
     monkeypatch.setattr(os, "link", refuse)
     batch = [command_for(function("a", 1)), command_for(OTHER)]
-    (a, _), (b, _) = together.compile_libraries(batch)
+    (a, _), (b, _) = batches.compile_libraries(batch)
     assert (ctypes.CDLL(a).a(), ctypes.CDLL(b).b()) == (1, 42)
     assert os.stat(a).st_ino != os.stat(b).st_ino
 
@@ -532,10 +561,10 @@ def test_batches_are_all_commands_in_about_as_many_parts_as_can_run(tmp_path_fac
         path = tmp_path_factory.mktemp("source") / "mod.cpp"
         path.write_text("/" * length)
         commands.append(["g++", str(path), "-o", str(i)])
-    batches = together.batches(commands, n_at_once)
-    assert sorted(command for batch in batches for command in batch) == sorted(commands)
-    assert len(batches) == min(n_at_once, len(commands))
-    sizes = [sum(lengths[int(command[-1])] for command in batch) for batch in batches]
+    divided = batches.divide(commands, n_at_once)
+    assert sorted(command for batch in divided for command in batch) == sorted(commands)
+    assert len(divided) == min(n_at_once, len(commands))
+    sizes = [sum(lengths[int(command[-1])] for command in batch) for batch in divided]
     assert sizes == sorted(sizes, reverse=True)
     # A part is never longer than its share and one more source.
-    assert not sizes or sizes[0] <= sum(lengths) / len(batches) + max(lengths)
+    assert not sizes or sizes[0] <= sum(lengths) / len(divided) + max(lengths)

@@ -19,7 +19,7 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from theano_tutorials import toolchain
+from theano_tutorials.backend.compiling import process
 
 _DIRECTIVE = re.compile(r"^[ \t]*#[ \t]*(\w+)(?:[ \t]+(\w+))?", re.MULTILINE)
 _HARMLESS = {"if", "ifdef", "ifndef", "elif", "else", "endif", "define", "undef"}
@@ -33,7 +33,7 @@ _OF_ALL_MODULES = {
 }
 
 
-def batches(commands, n_at_once):
+def divide(commands, n_at_once):
     """Commands that one run of the compiler can do together, in lists; what takes the longest first.
 
     Parameters
@@ -48,7 +48,7 @@ def batches(commands, n_at_once):
     -------
     list of list of list of str
     """
-    modules = [_Module(command, toolchain.source_of(command).read_text()) for command in commands]
+    modules = [_Module(command, process.source_of(command).read_text()) for command in commands]
     total = _length(modules)
     cut = [part for group in _groups(modules) for part in _cut(group, round(n_at_once * _length(group) / total))]
     # Headers of an Op's own are templates, which take longer than the text says.
@@ -90,7 +90,7 @@ def compile_libraries(commands):
     Returns
     -------
     list of (str, (bytes, bytes, int))
-        As of :func:`toolchain.compile_library`, for each command.
+        As of :func:`process.compile_library`, for each command.
     """
     if len(commands) > 1:
         try:
@@ -99,21 +99,21 @@ def compile_libraries(commands):
             libraries = None
         if libraries:
             return [(library, (b"", b"", 0)) for library in libraries]
-    return [toolchain.compile_library(command) for command in commands]
+    return [process.compile_library(command) for command in commands]
 
 
 def _compile_together(commands):
     # Paths of the libraries; None where the compiler finds something wrong.
-    folder = Path(toolchain.library_of(commands[0])).parent
+    folder = Path(process.library_of(commands[0])).parent
     source, together = folder / "together.cpp", folder / "together.so"
-    text = _joined([toolchain.source_of(command).read_text() for command in commands])
+    text = _joined([process.source_of(command).read_text() for command in commands])
     source.write_text(text)
     linked = dict.fromkeys(flag for command in commands for flag in command if flag[:2] in ("-L", "-l"))
     command = [*_shared_flags(commands[0]), str(source), "-o", str(together), *linked]
-    _, _, status = toolchain.run_shorter(command, text)
+    _, _, status = process.run_shorter(command, text)
     if status != 0:
         return None
-    libraries = [toolchain.library_of(command) for command in commands]
+    libraries = [process.library_of(command) for command in commands]
     for library in libraries:
         try:
             os.link(together, library)  # one file under many names is loaded once
@@ -147,7 +147,7 @@ def _go_together(one, other):
 
 def _shared_flags(command):
     # All but the libraries: what changes how a source is read and translated.
-    return [flag for flag in toolchain.without_places(command) if flag[:2] not in ("-L", "-l")]
+    return [flag for flag in process.without_places(command) if flag[:2] not in ("-L", "-l")]
 
 
 def _own_headers(text):

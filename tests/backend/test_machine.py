@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-MACHINE = ROOT / "theano_tutorials" / "machine.py"
+ROOT = Path(__file__).parents[2]
+MACHINE = ROOT / "theano_tutorials" / "backend" / "machine.py"
 
 
 def run_machine(prologue="", **env):

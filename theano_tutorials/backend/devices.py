@@ -12,7 +12,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
-from theano_tutorials import cuda
+from theano_tutorials.backend import cuda
 
 _NAME = re.compile(r"cpu|cuda\d*|opencl\d+:\d+")
 _HELP = "see docs/gpu.md"
@@ -30,6 +30,32 @@ _ON_CPU_ONLY = {"tutorials_kernels"}
 def is_gpu(device):
     """Whether a valid name is that of a CUDA or OpenCL device."""
     return device != "cpu"
+
+
+def prepare(user_flags):
+    """Before Theano's import: check the device that the user names, and load what pygpu opens for it.
+
+    Parameters
+    ----------
+    user_flags : dict of str to str
+        Values by name in lower case.
+
+    Returns
+    -------
+    str
+        Name of the device.
+
+    Raises
+    ------
+    ImportError
+        If it cannot be set up; says what is missing.
+    """
+    device = user_flags.get("device", "cpu")
+    require_valid_name(device)
+    if is_gpu(device):
+        require_pygpu(device)
+        load_libraries(device, user_flags.get("cxx", "g++"))
+    return device
 
 
 def require_valid_name(device):
@@ -59,15 +85,6 @@ def load_libraries(device, cxx):
             cuda.load_libraries(cxx)
         except ImportError as error:
             raise ImportError(_unusable(device, error)) from error
-
-
-def require_not_imported(device):
-    """Raise ImportError if Theano is imported already: it reads the flags of a device only then."""
-    if "theano" in sys.modules:
-        raise ImportError(
-            f"device {device} must be set up before Theano is imported: start a new process, "
-            "and import theano_tutorials first"
-        )
 
 
 def default_flags(device):

@@ -4,8 +4,7 @@ Theano lets the linker write a library in the place from which other processes
 load it; what a killed linker leaves there crashes every later one. Here a
 library appears under its name when it is whole. It is compiled with a
 precompiled header where that is possible, or has been compiled ahead, beside
-others (:mod:`theano_tutorials.compileahead`). The names are those that the rest
-of Theano uses.
+others (:mod:`ahead`). The names are those that the rest of Theano uses.
 """
 
 import json
@@ -17,7 +16,7 @@ import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from theano_tutorials import precompiled
+from theano_tutorials.backend.compiling import header
 
 subprocess_Popen = subprocess.Popen
 _thread = threading.local()
@@ -76,8 +75,8 @@ def compile_library(command, **params):
 
 def run_shorter(command, text):
     """Run a command that compiles ``text`` without debugging information, and with the precompiled header."""
-    shorter = precompiled.without_debugging(command)
-    shorter[1:1] = precompiled.options(command, text)
+    shorter = header.without_debugging(command)
+    shorter[1:1] = header.options(command, text)
     return run(shorter)
 
 

@@ -3,11 +3,11 @@
 Theano compiles one module after the other, each in the moment in which it is
 needed. Here the first one that is not in the compile cache makes the compiler
 start on all that the function lacks, several in a run and on every core
-(:mod:`theano_tutorials.together`); when Theano comes to a module, its library is
-there. What a library is, under which key it is kept and who waits for whom is left
-to Theano: only the run of the compiler is replaced by an equal one
-(:mod:`theano_tutorials.toolchain`). A killed process leaves a folder that nobody
-reads, and that Theano removes when it is old.
+(:mod:`batches`); when Theano comes to a module, its library is there. What a
+library is, under which key it is kept and who waits for whom is left to Theano:
+only the run of the compiler is replaced by an equal one (:mod:`process`). A
+killed process leaves a folder that nobody reads, and that Theano removes when it
+is old.
 """
 
 import functools
@@ -18,10 +18,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from theano_tutorials import compilelock, precompiled, together, toolchain
+from theano_tutorials.backend.compiling import batches, header, lock, process
 
 _thread = threading.local()
-_header = None  # thread that makes the precompiled header where it is missing
+_header_maker = None  # thread that makes the precompiled header where it is missing
 
 
 def install():
@@ -30,10 +30,10 @@ def install():
     from theano.gof.cc import CLinker
     from theano.gof.vm import VM_Linker
 
-    global _header
+    global _header_maker
     if config.cxx:
-        _header = threading.Thread(target=precompiled.make, args=[_usual_command()])
-        _header.start()
+        _header_maker = threading.Thread(target=header.make, args=[_usual_command()])
+        _header_maker.start()
     VM_Linker.make_all = _ready_to_start(VM_Linker.make_all)
     CLinker.compile_cmodule = _started_before(CLinker.compile_cmodule)
 
@@ -77,21 +77,21 @@ def _start(fgraph, until_compiled):
     from theano import config
 
     # Until all is compiled, so that a second process waits instead of compiling the same.
-    until_compiled.enter_context(compilelock.lock_ctx())
+    until_compiled.enter_context(lock.lock_ctx())
     folder = tempfile.mkdtemp(prefix="tmp_ahead_", dir=config.compiledir)
     until_compiled.callback(shutil.rmtree, folder, ignore_errors=True)
     commands = _missing(fgraph, folder)
-    if _header:
-        _header.join()  # the first of the runs would take longer without it
+    if _header_maker:
+        _header_maker.join()  # the first of the runs would take longer without it
     n_cores = len(os.sched_getaffinity(0))
     pool = ThreadPoolExecutor(n_cores)
     until_compiled.callback(pool.shutdown, cancel_futures=True)
     made = {}
-    for batch in together.batches(commands, n_cores):
-        future = pool.submit(together.compile_libraries, batch)
+    for batch in batches.divide(commands, n_cores):
+        future = pool.submit(batches.compile_libraries, batch)
         for i, command in enumerate(batch):
-            made[toolchain.fingerprint(command)] = functools.partial(_result, future, i)
-    until_compiled.enter_context(toolchain.libraries_ahead(made))
+            made[process.fingerprint(command)] = functools.partial(_result, future, i)
+    until_compiled.enter_context(process.libraries_ahead(made))
 
 
 def _result(future, i):
@@ -107,7 +107,7 @@ def _missing(fgraph, folder):
         except Exception:
             continue  # Theano comes to this node, and says what is wrong
         if command is not None:
-            commands.setdefault(toolchain.fingerprint(command), command)
+            commands.setdefault(process.fingerprint(command), command)
     return list(commands.values())
 
 
@@ -131,7 +131,7 @@ def _command(node, folder):
     source = module.code()
     if get_module_hash(source, key) in cache.module_hash_to_key_data:
         return None
-    with toolchain.noted_commands() as commands:
+    with process.noted_commands() as commands:
         GCC_compiler.compile_str(
             module.code_hash,
             source,

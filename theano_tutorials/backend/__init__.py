@@ -1,0 +1,72 @@
+"""Makes Theano 1.0.5 work, and work well, on a machine of today.
+
+Importing this package imports Theano. It checks what Theano needs, puts back
+what NumPy has dropped, brings a BLAS, and sets flags; whatever the user has set
+in ``THEANO_FLAGS`` or ``.theanorc`` wins over every default here. The README.md
+of this folder lists all that is changed, and how to switch it off.
+"""
+
+import numpy as np
+
+from theano_tutorials.backend import compiling, devices, machine
+from theano_tutorials.backend.blas import blas_flags, blas_folder, set_blas_threads
+from theano_tutorials.backend.flags import DEFAULTS, flags_of_the_user
+from theano_tutorials.backend.importing import (
+    import_theano,
+    require_not_imported,
+    restore_numpy_aliases,
+    use_python_scan,
+)
+from theano_tutorials.backend.ops import NO_PROPERTIES, fold_constants_in_python, keep_compiled_modules
+
+__all__ = ["NO_PROPERTIES", "blas_flags", "blas_folder", "flags_of_the_user", "serial_blas"]
+
+
+def check_machine(needs_compiler):
+    """Raise ImportError where Theano cannot work; the message says what to install."""
+    problem = machine.python_problem() or (needs_compiler and machine.compiler_problem())
+    if problem:
+        raise ImportError(problem)
+    if int(np.__version__.split(".")[0]) >= 2:
+        raise ImportError(f"NumPy {np.__version__}: Theano 1.0.5 needs NumPy 1: pip install 'numpy>=1.26,<2'")
+
+
+def set_up():
+    """Import Theano, made to work here; see the module's docstring.
+
+    Returns
+    -------
+    bool
+        Whether BLAS is PyPI's OpenBLAS, on one thread.
+
+    Raises
+    ------
+    ImportError
+        If Python, NumPy, the compiler, the Python headers or the device do not
+        allow it, or Theano is imported already; says what to do.
+    """
+    user_flags = flags_of_the_user()
+    check_machine(needs_compiler="cxx" not in user_flags)
+    require_not_imported()
+    restore_numpy_aliases()
+    use_python_scan()
+    device = devices.prepare(user_flags)
+
+    defaults = {**DEFAULTS, **devices.default_flags(device)}
+    defaults = {name: value for name, value in defaults.items() if name.lower() not in user_flags}
+    serial_blas = False
+    if "blas.ldflags" not in user_flags:
+        defaults["blas.ldflags"] = blas_flags()
+        serial_blas = set_blas_threads()
+
+    compiling.replace_modules()
+    with devices.failures_raised(user_flags):
+        import_theano(defaults, devices.required_flags(device, user_flags.get("optimizer_excluding", "")))
+    keep_compiled_modules()
+    fold_constants_in_python()
+    compiling.install()
+    devices.require_working(device)
+    return serial_blas
+
+
+serial_blas = set_up()

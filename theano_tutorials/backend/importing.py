@@ -1,0 +1,89 @@
+"""Imports Theano 1.0.5 beside Python, NumPy and SciPy of today, which lack or change what it imports."""
+
+import importlib
+import sys
+import types
+import warnings
+from contextlib import contextmanager
+
+import numpy as np
+
+from theano_tutorials.backend.flags import theano_flags
+
+_SCIPY_OF_SOME_OPS = ("scipy.sparse", "scipy.special", "scipy.stats")
+
+
+def require_not_imported():
+    """Raise ImportError if Theano, or a part of it, is imported already: only its import can be adapted."""
+    names = [name for name, module in sys.modules.items() if module and name.partition(".")[0] == "theano"]
+    if names:
+        found = "theano is imported already" if "theano" in names else f"{names[0]} is left of an import that failed"
+        raise ImportError(
+            f"{found}, and Theano must be set up before its import: "
+            "start a new process, and import theano_tutorials first"
+        )
+
+
+def restore_numpy_aliases():
+    """Put back the names of Python's types that NumPy 1.24 dropped and Theano uses."""
+    vars(np).update(bool=bool, int=int, float=float, complex=complex, object=object, str=str)
+
+
+def use_python_scan():
+    """Select the Python loop of ``theano.scan`` where its C code does not compile."""
+    if sys.version_info >= (3, 11):
+        sys.modules["theano.scan_module.scan_perform_ext"] = None
+
+
+def import_theano(defaults, required):
+    """Import Theano with these flags, which are dicts of values by name; see :func:`flags.theano_flags`."""
+    with theano_flags(defaults, required), _scipy_deferred(), _distutils_of_python(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import theano  # noqa: F401
+    # Nobody will change what is deprecated in Theano's code.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"theano\.")
+
+
+class _Deferred(types.ModuleType):
+    """Stands for a module until something in it is used."""
+
+    def __getattr__(self, name):
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextmanager
+def _scipy_deferred():
+    """Import parts of SciPy that only some Ops of Theano use when they do: all together take half a second."""
+    stand_ins = {name: _Deferred(name) for name in _SCIPY_OF_SOME_OPS}
+    # Theano looks for functions of SciPy 1.7 in there, and does without.
+    stand_ins["scipy.signal.signaltools"] = None
+    missing = {name: module for name, module in stand_ins.items() if name not in sys.modules}
+    sys.modules.update(missing)
+    try:
+        yield
+    finally:
+        for name, module in missing.items():
+            if sys.modules.get(name, module) is module:
+                sys.modules.pop(name, None)
+
+
+@contextmanager
+def _distutils_of_python():
+    """Import ``distutils`` without the stand-in of setuptools, which takes a quarter of the time of ``import theano``.
+
+    Later imports get a ``distutils`` as if this had not been.
+    """
+    hack = sys.modules.get("_distutils_hack")
+    if hack is None or any(name.split(".")[-1] in ("distutils", "setuptools") for name in sys.modules):
+        yield
+        return
+    hack.remove_shim()
+    try:
+        yield
+    finally:
+        hack.add_shim()
+        for name in list(sys.modules):
+            if name.startswith(("distutils", "numpy.distutils")):
+                del sys.modules[name]
