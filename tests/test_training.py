@@ -36,7 +36,7 @@ HOST_MEMORY = pytest.mark.skipif(theano.config.device != "cpu", reason="NumPy ca
 
 
 def patience_loop(losses, n_epochs, n_train_batches, patience, patience_increase, improvement_threshold):
-    """The loop of ../shared/DESIGN.md, word for word, on given validation losses.
+    """The loop of docs/design.md on given validation losses.
 
     Returns the trace (iteration, patience, best loss) of every minibatch, and
     the iteration of the best loss.
