@@ -31,6 +31,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 # A suite in the background of a shell would ignore Ctrl-C, and so would the processes that it starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
 @pytest.fixture(scope="session")
 def run_script():
     """Runs a script of scripts/ with arguments and environment variables, and returns the finished process."""

@@ -18,9 +18,9 @@ import theano
 import theano.tensor as T
 from hypothesis import example, given
 from hypothesis import strategies as st
+from theano_tutorials.checkpoint import named_parameters, write_atomically, write_tensors
 
 from theano_tutorials import MLP, HiddenLayer, LeNet5, LogisticRegression, checkpoint, load_parameters, save_parameters
-from theano_tutorials.checkpoint import named_parameters, write_atomically, write_tensors
 
 RNG_SEED = 1234
 LAYER_SHAPES = {"W": (4, 3), "b": (3,)}

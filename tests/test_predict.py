@@ -18,6 +18,9 @@ import theano.tensor as T
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from theano_tutorials.checkpoint import named_parameters, read_tensors, write_tensors
+from theano_tutorials.images import read_digit
+from theano_tutorials.predict import evaluate_model, read_model
 
 from theano_tutorials import (
     MLP,
@@ -28,10 +31,7 @@ from theano_tutorials import (
     load_model,
     read_data,
 )
-from theano_tutorials.checkpoint import named_parameters, read_tensors, write_tensors
 from theano_tutorials.datasets import read_idx
-from theano_tutorials.images import read_digit
-from theano_tutorials.predict import evaluate_model, read_model
 
 ROOT = Path(__file__).parents[1]
 MODELS = {"LogisticRegression": LogisticRegression, "MLP": MLP, "LeNet5": LeNet5}

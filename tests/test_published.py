@@ -21,6 +21,6 @@ def test_a_script_prints_what_was_published(name, tmp_path):
     assert (finished.returncode, finished.stderr) == (0, "")
     lines = finished.stdout.splitlines()
     assert lines[1 : 1 + len(tutorial.lines)] == tutorial.lines
-    if not tutorial.published:  # to its end
+    if tutorial.ending:
         assert lines[-2] == tutorial.ending
         assert re.fullmatch(rf"The code ran for {tutorial.n_epochs} epochs, with \d+\.\d\d epochs/sec", lines[-1])

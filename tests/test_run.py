@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
-
-from theano_tutorials import read_data, train_mlp
 from theano_tutorials.checkpoint import read_tensors
 from theano_tutorials.run import BEST_MODEL, CHECKPOINT, CONFIG, FIGURES, METRICS, METRICS_COLUMNS
+
+from theano_tutorials import read_data, train_mlp
 
 KILLS = int(os.environ.get("KILLS", "3"))
 SEED = 2026

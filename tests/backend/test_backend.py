@@ -1,6 +1,7 @@
 """Theano set up: quiet, with our defaults where the user has none, and with nothing left changed that should not be."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -375,3 +376,14 @@ def test_scan_and_its_gradient():
     value, gradient = f(rows)
     np.testing.assert_allclose(value, np.cumsum(rows.astype("float64") ** 2, axis=0), rtol=1e-6)
     np.testing.assert_allclose(gradient, 2 * rows, rtol=1e-6)
+
+
+# The page that lists what is changed
+
+
+def test_the_page_names_every_module_and_links_to_files_that_are_there():
+    folder = ROOT / "theano_tutorials" / "backend"
+    links = re.findall(r"\]\(([^)]+)\)", (folder / "README.md").read_text())
+    assert all((folder / link).exists() for link in links)
+    modules = {str(path.relative_to(folder)) for path in folder.rglob("[!_]*.py")}
+    assert modules <= set(links)
