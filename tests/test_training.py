@@ -1,5 +1,6 @@
 """Gradient descent, the patience loop, and what they leave behind."""
 
+import dataclasses
 import math
 import os
 import signal
@@ -14,11 +15,16 @@ from hypothesis import strategies as st
 
 from theano_tutorials import (
     EarlyStopping,
+    Functions,
+    LeNet5,
     LogisticRegression,
     TrainingDiverged,
     TrainingInterrupted,
     compile_functions,
     evaluate,
+    minibatch_function,
+    open_run,
+    pretrain,
     sgd_updates,
     shared_dataset,
     train,
@@ -26,10 +32,8 @@ from theano_tutorials import (
     train_logreg,
     train_mlp,
 )
-from theano_tutorials.training import Functions
 
 LEARNING_RATE = 0.5
-HOST_MEMORY = pytest.mark.skipif(theano.config.device != "cpu", reason="NumPy cannot borrow the memory of a device")
 
 
 # Early stopping
@@ -39,11 +43,11 @@ def patience_loop(losses, n_epochs, n_train_batches, patience, patience_increase
     """The loop of docs/design.md on given validation losses.
 
     Returns the trace (iteration, patience, best loss) of every minibatch, and
-    the iteration of the best loss.
+    the number of updates at the best loss.
     """
     losses = iter(losses)
     validation_frequency = min(n_train_batches, patience // 2)
-    best, best_iteration = math.inf, -1
+    best, best_iteration = math.inf, 0
     trace = []
     epoch, done = 0, False
     while epoch < n_epochs and not done:
@@ -56,7 +60,7 @@ def patience_loop(losses, n_epochs, n_train_batches, patience, patience_increase
                     if loss < best * improvement_threshold:
                         patience = max(patience, iteration * patience_increase)
                     best = loss
-                    best_iteration = iteration
+                    best_iteration = iteration + 1
             trace.append((iteration, patience, best))
             if patience <= iteration:
                 done = True
@@ -122,8 +126,7 @@ def test_training_follows_the_patience_loop_iteration_for_iteration(
     recorder.note()
 
     assert recorder.states == expected
-    assert early_stopping.best_iteration == best_iteration
-    assert result.best_iteration == best_iteration + 1
+    assert early_stopping.best_iteration == result.best_iteration == best_iteration
     assert result.best_validation_loss == expected[-1][2]
 
 
@@ -255,11 +258,81 @@ def test_train_functions_refuse_wrong_options(function, options, message):
         function(**options)
 
 
-def test_lenet_refuses_images_of_another_size(tmp_path):
-    images = np.zeros((12, 8, 8), "uint8")
-    np.savez(tmp_path / "small.npz", x_train=images, y_train=np.zeros(12, int), x_test=images, y_test=np.zeros(12, int))
-    with pytest.raises(ValueError, match="has 64 pixels an image: expected 28 x 28 = 784"):
-        train_lenet(dataset=tmp_path / "small.npz")
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((30,), r"has examples of shape \(30,\): expected images"),
+        ((8, 8), r"image_shape .* is \(1, 8, 8\): expected images of at least 16 x 16 pixels"),
+        ((28, 15), r"image_shape .* is \(1, 28, 15\): expected images of at least 16 x 16 pixels"),
+    ],
+)
+def test_lenet_refuses_what_is_no_image_or_too_small(shape, message, tmp_path):
+    images, labels = np.zeros((12, *shape), "uint8"), np.arange(12) % 2
+    np.savez(tmp_path / "small.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    with pytest.raises(ValueError, match=message):
+        train_lenet(dataset=tmp_path / "small.npz", batch_size=2, output_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_lenet_takes_the_smallest_images_that_it_says():
+    assert LeNet5(np.random.RandomState(0), T.matrix(), 2, (2, 3), 10, (1, 16, 16)).layer1.output_shape == (2, 3, 1, 1)
+
+
+# Variations of gradient descent
+
+
+def test_a_learning_rate_may_decay():
+    x, y = T.matrix("x"), T.ivector("y")
+    classifier = LogisticRegression(x, 2, 3)
+    cost = classifier.negative_log_likelihood(y)
+    rate = theano.shared(0.5, name="rate")  # float64, as Python's numbers are
+    updates = [*sgd_updates(cost, classifier.params, rate), (rate, 0.5 * rate)]
+    train_x, train_y = shared_dataset(SPLITS[0])
+    step = minibatch_function([x, y], cost, [train_x, train_y], 20, updates)
+    reference, functions = problem(batch_size=20, learning_rate=0.5)
+    step(0)
+    functions.train(0)
+    np.testing.assert_array_equal(classifier.W.get_value(), reference.W.get_value())
+    assert rate.get_value() == 0.25
+    step(1)
+    once = classifier.W.get_value() - reference.W.get_value()
+    functions.train(1)
+    twice = reference.W.get_value() - classifier.W.get_value() + once
+    # Each difference rounds values of order one.
+    np.testing.assert_allclose(twice, 2 * once, rtol=0, atol=8 * np.finfo("float32").eps)
+    assert np.abs(once).max() > 0.01
+
+
+def test_a_symbolic_learning_rate_is_a_scalar():
+    classifier = LogisticRegression(T.matrix(), 2, 3)
+    with pytest.raises(TypeError, match=r"learning_rate .* has ndim 1: expected a variable with ndim 0"):
+        sgd_updates(classifier.negative_log_likelihood(T.ivector()), classifier.params, T.vector())
+
+
+def test_contrastive_divergence_does_not_follow_the_end_of_the_chain():
+    rng = np.random.RandomState(0)
+    W_value, visible = rng.randn(4, 3).astype("float32"), rng.randint(2, size=(5, 4)).astype("float32")
+    W, v = theano.shared(W_value), T.matrix("v")
+    chain_end = T.nnet.sigmoid(T.dot(T.nnet.sigmoid(T.dot(v, W)), W.T))
+
+    def free_energy(rows):
+        return -T.nnet.softplus(T.dot(rows, W)).sum(axis=1)
+
+    cost = T.mean(free_energy(v) - free_energy(chain_end))
+    theano.function([v], cost, updates=sgd_updates(cost, [W], 0.1, consider_constant=[chain_end]))(visible)
+
+    def sigmoid(values):
+        return 1 / (1 + np.exp(-values))
+
+    end = sigmoid(sigmoid(visible @ W_value) @ W_value.T)
+    expected = W_value + 0.1 * (visible.T @ sigmoid(visible @ W_value) - end.T @ sigmoid(end @ W_value)) / 5
+    np.testing.assert_allclose(W.get_value(), expected, rtol=0, atol=16 * np.finfo("float32").eps)
+
+
+def test_as_many_data_as_inputs():
+    x, y = T.matrix(), T.ivector()
+    with pytest.raises(ValueError, match="2 inputs, 1 data: expected as many"):
+        minibatch_function([x, y], x.sum(), [theano.shared(SPLITS[0][0])], 20)
 
 
 # The loop
@@ -321,6 +394,112 @@ def test_ctrl_c_stops_and_keeps_the_best():
     assert np.mean([functions.validate(i) for i in range(functions.n_valid_batches)]) == result.best_validation_loss
 
 
+# Without labels, for a number of epochs
+
+
+class Centre:
+    """The mean of rows: one parameter, of which the optimum is known."""
+
+    def __init__(self):
+        self.input = T.matrix("x")
+        self.centre = theano.shared(np.zeros(2, dtype=theano.config.floatX), name="centre")
+        self.params = [self.centre]
+        self.cost = T.mean(T.sum((self.input - self.centre) ** 2, axis=1))
+
+    def step(self, batch_size=20):
+        data = theano.shared(SPLITS[0][0], borrow=True)
+        updates = sgd_updates(self.cost, self.params, 0.1)
+        return minibatch_function([self.input], self.cost, [data], batch_size, updates)
+
+
+def test_pretraining_descends_for_the_epochs_that_are_asked_for(capsys):
+    model = Centre()
+    result = pretrain(model.step(), model, n_batches=3, n_epochs=2, monitored="squared distance")
+    centre, means = np.zeros(2), []
+    for _ in range(2):
+        costs = []
+        for start in (0, 20, 40):
+            rows = SPLITS[0][0][start : start + 20]
+            costs.append(((rows - centre) ** 2).sum(axis=1).mean())
+            centre -= 0.1 * 2 * (centre - rows).mean(axis=0)
+        means.append(np.mean(costs))
+    np.testing.assert_allclose(model.centre.get_value(), centre, rtol=1e-5)
+    assert capsys.readouterr().out == "".join(
+        f"pretraining, epoch {epoch}, squared distance {mean:.6f}\n" for epoch, mean in enumerate(means, 1)
+    )
+    assert result.model is model
+    assert (result.n_epochs, result.best_iteration, result.best_validation_loss) == (2, 0, math.inf)
+    assert math.isnan(result.test_loss)
+
+
+@pytest.mark.parametrize("counts", [{"n_batches": 0}, {"n_epochs": 0}, {"n_epochs": 1.5}])
+def test_pretraining_takes_counts(counts):
+    model = Centre()
+    with pytest.raises(ValueError, match=f"{next(iter(counts))} is .*: expected an integer of at least 1"):
+        pretrain(model.step(), model, **{"n_batches": 3, "n_epochs": 2, **counts})
+
+
+def test_pretraining_that_diverges_says_so():
+    model = Centre()
+    model.centre.set_value(np.array([np.inf, 0], dtype=theano.config.floatX))
+    with pytest.raises(TrainingDiverged, match=r"the cost is inf at iteration 1 \(epoch 1\)"):
+        pretrain(model.step(), model, n_batches=3, n_epochs=2)
+
+
+# Data that is no pair of inputs and labels of fixed length
+
+
+def sequences(n, seed):
+    """Sequences of 1 to 6 words out of five, one after the other, where each begins, and whether it has a word 0."""
+    rng = np.random.RandomState(seed)
+    words = [rng.randint(5, size=rng.randint(1, 7)) for _ in range(n)]
+    starts = np.cumsum([0, *map(len, words)])
+    return np.concatenate(words), starts, np.array([0 in sequence for sequence in words])
+
+
+class WordClassifier:
+    """Logistic regression on the sum of the words' vectors."""
+
+    def __init__(self, words, n_words):
+        self.input = words
+        self.vectors = theano.shared(np.eye(n_words, dtype=theano.config.floatX), name="vectors")
+        self.top = LogisticRegression(self.vectors[words].sum(axis=0, keepdims=True), n_words, 2)
+        self.params = [self.vectors, *self.top.params]
+
+
+def train_on_sequences(n_epochs, output_dir=None, resume=False):
+    splits = [sequences(n, seed) for seed, n in enumerate((120, 60, 60))]
+    words, y, index = T.lvector(), T.ivector(), T.lscalar()
+    model = WordClassifier(words, n_words=5)
+    cost = model.top.negative_log_likelihood(y)
+
+    def of_one_sequence(output, split, updates=None):
+        data, starts, labels = (theano.shared(part.astype("int64")) for part in split)
+        givens = {
+            words: data[starts[index] : starts[index + 1]],
+            y: T.cast(labels[index : index + 1], "int32"),
+        }
+        return theano.function([index], output, updates=updates, givens=givens)
+
+    functions = Functions(
+        of_one_sequence(cost, splits[0], sgd_updates(cost, model.params, 0.1)),
+        *(of_one_sequence(model.top.errors(y), split) for split in splits[1:]),
+        *(len(labels) for _, _, labels in splits),
+    )
+    run = open_run(output_dir, "sequences", {"n_epochs": n_epochs}, splits, resume)
+    return train(functions, model, EarlyStopping(10**4), n_epochs, run)
+
+
+def test_sequences_need_no_change_in_training_or_run(tmp_path):
+    whole = train_on_sequences(8, tmp_path / "whole")
+    assert whole.test_loss == 0
+    train_on_sequences(3, tmp_path / "in parts")
+    in_parts = train_on_sequences(8, tmp_path / "in parts", resume=True)
+    assert dataclasses.replace(in_parts, seconds=0, model=None) == dataclasses.replace(whole, seconds=0, model=None)
+    for name in ("best_model.safetensors", "checkpoint.safetensors"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "in parts" / name).read_bytes()
+
+
 # Values of expressions
 
 
@@ -363,36 +542,6 @@ def test_updates_do_not_touch_the_data():
     for (data_x, data_y), (inputs, labels) in zip(datasets, SPLITS):
         np.testing.assert_array_equal(data_x.get_value(), inputs)
         np.testing.assert_array_equal(data_y.eval(), labels)
-
-
-@HOST_MEMORY
-def test_get_value_is_a_copy_unless_borrowed():
-    classifier, _ = problem(batch_size=20)
-    copy = classifier.W.get_value()
-    copy += 1
-    assert not classifier.W.get_value().any()
-    borrowed = classifier.W.get_value(borrow=True)
-    borrowed += 1
-    np.testing.assert_array_equal(classifier.W.get_value(), np.ones((2, 3), "float32"))
-
-
-def test_set_value_reaches_the_compiled_functions():
-    classifier, functions = problem(batch_size=20)
-    classifier.W.set_value(np.float32([[0, 1, -1], [1, -1, -1]]))
-    predictions = (SPLITS[1][0][:20] @ classifier.W.get_value()).argmax(axis=1)
-    assert functions.validate(0) == np.mean(predictions != SPLITS[1][1][:20])
-
-
-@HOST_MEMORY
-def test_set_value_copies_unless_borrowed():
-    classifier, _ = problem(batch_size=20)
-    values = np.zeros((2, 3), "float32")
-    classifier.W.set_value(values)
-    values += 1
-    assert not classifier.W.get_value().any()
-    classifier.W.set_value(values, borrow=True)
-    values += 1
-    np.testing.assert_array_equal(classifier.W.get_value(), np.full((2, 3), 2, "float32"))
 
 
 def test_givens_equal_inputs_to_the_last_bit():

@@ -31,6 +31,8 @@ FILTER_SIZE = 5
 POOL_SIZE = 2
 N_HIDDEN = 500
 MNIST_SHAPE = (1, 28, 28)
+# The second pool gets a convolution of at least its own size.
+LEAST_SIZE = POOL_SIZE * (FILTER_SIZE + POOL_SIZE - 1) + FILTER_SIZE - 1
 
 
 class LeNetConvPoolLayer:
@@ -169,6 +171,11 @@ class LeNet5:
             require_counts(batch_size=batch_size)
         require_shape(2, nkerns=nkerns)
         require_shape(3, image_shape=image_shape)
+        if min(image_shape[1:]) < LEAST_SIZE:
+            raise ValueError(
+                f"image_shape (channels, height, width) is {tuple(image_shape)}: expected images of at least "
+                f"{LEAST_SIZE} x {LEAST_SIZE} pixels, for two convolutions with pooling"
+            )
         given = defaultdict(lambda: None) if parameters is None else parameters
         filter_size = (FILTER_SIZE, FILTER_SIZE)
         pool = (POOL_SIZE, POOL_SIZE)
