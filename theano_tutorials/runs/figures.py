@@ -1,0 +1,57 @@
+"""The figures of a classifier's run: which there are, and what is in them."""
+
+import numpy as np
+import theano
+
+
+def draw_classifier(run, classifier, weights, datasets, batch_size):
+    """Draw the learning curve, the first layer's weights, the confusion matrix and the mistakes of a run.
+
+    The weights and the mistakes are left out, with a line that says so, where
+    the examples are no images.
+
+    Parameters
+    ----------
+    run : Run
+    classifier : object with ``input`` and ``y_pred``
+    weights : shared variable
+        Of the first layer, (n_features, n_units), or of the first convolution,
+        (n_filters, n_channels, height, width).
+    datasets : theano_tutorials.datasets.Splits
+    batch_size : int
+        Examples for which the classifier is compiled.
+    """
+    if run.folder is None:
+        return
+    from theano_tutorials.runs import plots  # here, since matplotlib would delay every start
+
+    inputs, labels = (np.asarray(part.eval()) for part in datasets[-1])
+    predictions = _predictions(classifier, inputs, batch_size)
+    rows = run.rows()
+    figures = {
+        "learning_curve.png": lambda: plots.learning_curve(
+            [row["iteration"] for row in rows],
+            [row["validation_error"] for row in rows],
+            [np.nan if row["test_error"] is None else row["test_error"] for row in rows],
+        ),
+        "confusion.png": lambda: plots.confusion(labels, predictions, datasets.n_classes),
+    }
+    shape = datasets.image_shape
+    first_layer = weights.get_value()
+    if first_layer.ndim == 4:
+        figures["filters.png"] = lambda: plots.filters(first_layer)
+    elif shape is not None:
+        figures["filters.png"] = lambda: plots.filters(first_layer.T.reshape(-1, *shape))
+    if shape is not None:
+        figures["mistakes.png"] = lambda: plots.mistakes(inputs.reshape(-1, *shape), labels, predictions)
+    else:
+        print(f"Without figures of weights and mistakes: examples of shape {datasets.example_shape} are no images")
+    run.draw(figures)
+
+
+def _predictions(classifier, inputs, batch_size):
+    # A convolution is compiled for one batch size: the last batch is filled up.
+    predict = theano.function([classifier.input], classifier.y_pred)
+    filled = np.concatenate([inputs, np.zeros((-len(inputs) % batch_size, inputs.shape[1]), inputs.dtype)])
+    batches = filled.reshape(-1, batch_size, inputs.shape[1])
+    return np.concatenate([predict(batch) for batch in batches])[: len(inputs)]
