@@ -138,9 +138,7 @@ class TrainingState:
         if self.early_stopping:
             require_fit(path, self.model, best)
         others = self.others()
-        updated = [
-            (tensors[f"{_UPDATED}{i}"], entry["random_state"]) for i, entry in enumerate(description["updated"])
-        ]
+        updated = [(tensors[f"{_UPDATED}{i}"], entry["random_state"]) for i, entry in enumerate(description["updated"])]
         found, wanted = (list(map(_layout, parts)) for parts in (updated, map(_in_parts, others)))
         if found != wanted:
             raise ValueError(

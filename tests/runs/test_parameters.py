@@ -1,14 +1,7 @@
-"""Parameters on disk: what is saved is what is loaded, and a file is whole or not there."""
+"""Parameters: their names, found from the attributes, and their files."""
 
 import json
-import os
-import resource
-import signal
-import stat
 import struct
-import subprocess
-import sys
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -18,12 +11,19 @@ import theano
 import theano.tensor as T
 from hypothesis import example, given
 from hypothesis import strategies as st
-from theano_tutorials.checkpoint import named_parameters, write_atomically, write_tensors
+from models import TUTORIALS
 
-from theano_tutorials import MLP, HiddenLayer, LeNet5, LogisticRegression, checkpoint, load_parameters, save_parameters
+from theano_tutorials import MLP, HiddenLayer, LogisticRegression, load_parameters, save_parameters
+from theano_tutorials.runs.parameters import named_parameters
+from theano_tutorials.runs.tensors import write_tensors
 
-RNG_SEED = 1234
 LAYER_SHAPES = {"W": (4, 3), "b": (3,)}
+every_tutorial = pytest.mark.parametrize("name", TUTORIALS)
+
+
+def build(name):
+    tutorial = TUTORIALS[name]
+    return tutorial.build(T.matrix(), 2, **tutorial.small)
 
 
 def logistic_regression(n_in=4, n_out=3):
@@ -31,19 +31,7 @@ def logistic_regression(n_in=4, n_out=3):
 
 
 def mlp(n_hidden=5):
-    return MLP(np.random.RandomState(RNG_SEED), T.matrix(), 4, n_hidden, 3)
-
-
-def lenet(nkerns=(2, 3)):
-    return LeNet5(np.random.RandomState(RNG_SEED), T.matrix(), batch_size=2, nkerns=nkerns)
-
-
-NAMES = {
-    logistic_regression: ["W", "b"],
-    mlp: ["hiddenLayer.W", "hiddenLayer.b", "logRegressionLayer.W", "logRegressionLayer.b"],
-    lenet: [f"layer{i}.{name}" for i in range(4) for name in "Wb"],
-}
-every_model = pytest.mark.parametrize("make", NAMES, ids=lambda make: make.__name__)
+    return MLP(np.random.RandomState(1234), T.matrix(), 4, n_hidden, 3)
 
 
 def set_random_bits(model, seed=0):
@@ -66,20 +54,114 @@ def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+# Names
+
+
+@every_tutorial
+def test_every_parameter_of_a_tutorial_has_its_name(name):
+    model = build(name)
+    parameters = named_parameters(model)
+    assert list(parameters) == TUTORIALS[name].parameter_names
+    assert list(parameters.values()) == model.params
+
+
+class Layer:
+    """Whatever has ``params`` is a layer."""
+
+    def __init__(self, params, **attributes):
+        self.params = params
+        vars(self).update(attributes)
+
+
+def shared(name=None):
+    return theano.shared(np.zeros(2, dtype=theano.config.floatX), name=name)
+
+
+def test_names_are_those_of_the_attributes_in_the_order_of_params():
+    W, hbias, vbias = shared("W"), shared("b"), shared("b")
+    machine = Layer([W, hbias, vbias], vbias=vbias, hbias=hbias, W=W, n_visible=4, rng=np.random.RandomState(0))
+    assert list(named_parameters(machine).items()) == [("W", W), ("hbias", hbias), ("vbias", vbias)]
+
+
+def test_layers_may_stand_in_lists_dictionaries_and_layers():
+    layers = [Layer([W, b], W=W, b=b) for W, b in ((shared(), shared()) for _ in range(4))]
+    inner = Layer(layers[2].params, of=(layers[2],))
+    top = layers[3]
+    stack = Layer(
+        [param for layer in layers for param in layer.params],
+        sigmoid_layers=layers[:2],
+        more={"inner": inner},
+        logLayer=top,
+    )
+    assert list(named_parameters(stack)) == [
+        "sigmoid_layers.0.W",
+        "sigmoid_layers.0.b",
+        "sigmoid_layers.1.W",
+        "sigmoid_layers.1.b",
+        "more.inner.of.0.W",
+        "more.inner.of.0.b",
+        "logLayer.W",
+        "logLayer.b",
+    ]
+    assert list(named_parameters(stack).values()) == stack.params
+
+
+def test_tied_weights_are_one_parameter_with_the_first_name():
+    W, b, b_prime = shared(), shared(), shared()
+    autoencoder = Layer([W, b, b_prime], W=W, b=b, b_prime=b_prime, decoder=Layer([W, b_prime], W=W, b=b_prime))
+    assert list(named_parameters(autoencoder).items()) == [("W", W), ("b", b), ("b_prime", b_prime)]
+
+
+def test_layers_that_share_weights_with_a_stack_may_have_others_of_their_own():
+    # As the autoencoders of a stack, whose b_prime is of no use once it is trained.
+    hidden = Layer([shared(), shared()])
+    hidden.W, hidden.b = hidden.params
+    autoencoder = Layer([hidden.W, hidden.b, shared()], W=hidden.W, b=hidden.b)
+    autoencoder.b_prime = autoencoder.params[-1]
+    stack = Layer(hidden.params, sigmoid_layers=[hidden], dA_layers=[autoencoder])
+    assert list(named_parameters(stack)) == ["sigmoid_layers.0.W", "sigmoid_layers.0.b"]
+    assert list(named_parameters(autoencoder)) == ["W", "b", "b_prime"]
+
+
+def test_layers_may_know_the_model_that_they_are_in():
+    W = shared()
+    layer = Layer([W], W=W)
+    model = Layer([W], layer=layer)
+    layer.model = model
+    assert list(named_parameters(model)) == ["layer.W"]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (lambda: Layer([shared("lost")]), r"lost of params in no attribute \(attributes: none\)"),
+        (
+            lambda: Layer([shared("kept"), *[shared("lost")] * 2], kept=shared("other")),
+            r"kept, lost, lost of params in no attribute \(attributes: kept\)",
+        ),
+        (
+            # Only the layer on top is in params: those of the list would be lost.
+            lambda: Layer(logistic_regression().params, layers=[logistic_regression()], top=logistic_regression()),
+            r"W, b of params in no attribute; layers.0.params, top.params not in params "
+            r"\(attributes: layers.0.W, layers.0.b, top.W, top.b\)",
+        ),
+    ],
+)
+def test_params_that_do_not_agree_with_the_attributes_are_refused_by_name(tmp_path, model, message):
+    model = model()
+    with pytest.raises(TypeError, match=rf"Layer.params and the attributes do not agree: {message}"):
+        named_parameters(model)
+    with pytest.raises(TypeError, match="do not agree"):
+        save_parameters(tmp_path / "model", model)
+    assert names_in(tmp_path) == []
+
+
 # Round trip
 
 
-@every_model
-def test_every_parameter_has_a_name(make):
-    model = make()
-    parameters = named_parameters(model)
-    assert sorted(parameters) == NAMES[make]
-    assert {id(param) for param in parameters.values()} == {id(param) for param in model.params}
-
-
-@every_model
-def test_parameters_are_loaded_bit_for_bit(tmp_path, make):
-    saved, loaded = set_random_bits(make()), set_random_bits(make(), seed=1)
+@every_tutorial
+def test_parameters_are_loaded_bit_for_bit(tmp_path, name):
+    saved, loaded = set_random_bits(build(name)), set_random_bits(build(name), seed=1)
     assert bits(loaded) != bits(saved)
     save_parameters(tmp_path / "model", saved)
     load_parameters(str(tmp_path / "model"), loaded)
@@ -87,9 +169,9 @@ def test_parameters_are_loaded_bit_for_bit(tmp_path, make):
     assert names_in(tmp_path) == ["model"]
 
 
-@every_model
-def test_file_is_what_safetensors_reads(tmp_path, make):
-    model = set_random_bits(make())
+@every_tutorial
+def test_file_is_what_safetensors_reads(tmp_path, name):
+    model = set_random_bits(build(name))
     path = tmp_path / "model.safetensors"
     save_parameters(path, model)
     stored = safetensors.numpy.load_file(path)
@@ -101,13 +183,19 @@ def test_file_is_what_safetensors_reads(tmp_path, make):
     assert description["architecture"] == model.architecture
 
 
-@every_model
-def test_equal_models_are_equal_files(tmp_path, make):
-    for name in ("one", "other"):
-        save_parameters(tmp_path / name, set_random_bits(make()))
+@every_tutorial
+def test_equal_models_are_equal_files(tmp_path, name):
+    for file in ("one", "other"):
+        save_parameters(tmp_path / file, set_random_bits(build(name)))
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
-    save_parameters(tmp_path / "other", set_random_bits(make(), seed=1))
+    save_parameters(tmp_path / "other", set_random_bits(build(name), seed=1))
     assert (tmp_path / "one").read_bytes() != (tmp_path / "other").read_bytes()
+
+
+def test_a_layer_is_saved_as_a_model_is(tmp_path):
+    layer = HiddenLayer(np.random.RandomState(1234), T.matrix(), 4, 3)
+    save_parameters(tmp_path / "layer", layer)
+    assert sorted(safetensors.numpy.load_file(tmp_path / "layer")) == ["W", "b"]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +244,7 @@ def test_other_sizes_are_refused_with_every_difference(tmp_path):
 
 def test_another_architecture_is_refused_with_every_difference(tmp_path):
     save_parameters(tmp_path / "model", set_random_bits(logistic_regression()))
-    missing = [f"{name}: missing, expected (" for name in NAMES[mlp]]
+    missing = [f"{name}: missing, expected (" for name in TUTORIALS["mlp"].parameter_names]
     surplus = ["W: ((4, 3), 'float32'), expected none", "b: ((3,), 'float32'), expected none"]
     assert_load_refused(tmp_path / "model", mlp(), "does not fit MLP", *missing, *surplus)
 
@@ -240,105 +328,3 @@ def test_mutated_file_is_refused_or_says_the_same(tmp_path_factory, saved, where
 def test_missing_file_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         load_parameters(tmp_path / "model", logistic_regression())
-
-
-# Writing
-
-
-@contextmanager
-def largest_file(size):
-    """Within it, no file can be written beyond a size: so a full disk fails, even for root."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_file_is_replaced_and_nothing_else_is_left(tmp_path):
-    for data in (b"old" * 1000, b"new", b""):
-        write_atomically(tmp_path / "file", data)
-        assert (tmp_path / "file").read_bytes() == data
-        assert names_in(tmp_path) == ["file"]
-
-
-def test_who_has_the_old_file_open_reads_it_to_its_end(tmp_path):
-    write_atomically(tmp_path / "file", b"old")
-    with open(tmp_path / "file", "rb") as old:
-        write_atomically(tmp_path / "file", b"new")
-        assert old.read() == b"old"
-    assert (tmp_path / "file").read_bytes() == b"new"
-
-
-def test_old_file_is_whole_where_the_new_one_cannot_be_written(tmp_path):
-    write_atomically(tmp_path / "file", b"old")
-    with largest_file(1000), pytest.raises(OSError, match="File too large"):
-        write_atomically(tmp_path / "file", b"n" * 1001)
-    assert (tmp_path / "file").read_bytes() == b"old"
-    assert names_in(tmp_path) == ["file"]
-
-
-def test_old_model_is_whole_where_the_new_one_cannot_be_saved(tmp_path):
-    old = set_random_bits(mlp())
-    save_parameters(tmp_path / "model", old)
-    with largest_file(100), pytest.raises(OSError, match="File too large"):
-        save_parameters(tmp_path / "model", set_random_bits(mlp(), seed=1))
-    loaded = mlp()
-    load_parameters(tmp_path / "model", loaded)
-    assert bits(loaded) == bits(old)
-    assert names_in(tmp_path) == ["model"]
-
-
-def test_nothing_is_left_where_the_file_cannot_be_renamed(tmp_path):
-    (tmp_path / "file").mkdir()
-    with pytest.raises(IsADirectoryError):
-        write_atomically(tmp_path / "file", b"data")
-    assert names_in(tmp_path) == ["file"]
-
-
-def test_missing_folder_is_an_os_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        write_atomically(tmp_path / "no" / "file", b"data")
-
-
-# Loads the module by its path, since the package takes seconds to import.
-KILLED_WHILE_WRITING = """
-import importlib.util, resource, signal, sys
-spec = importlib.util.spec_from_file_location("checkpoint", sys.argv[1])
-checkpoint = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(checkpoint)
-checkpoint.write_atomically(sys.argv[2], b"old")
-signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-checkpoint.write_atomically(sys.argv[2], b"new" * 1000)
-"""
-
-
-def test_old_file_is_whole_where_the_process_is_killed_while_it_writes(tmp_path):
-    command = [sys.executable, "-c", KILLED_WHILE_WRITING, checkpoint.__file__, str(tmp_path / "file")]
-    killed = subprocess.run(command, stderr=subprocess.PIPE, timeout=60)
-    assert killed.returncode == -signal.SIGXFSZ, killed.stderr.decode()
-    assert (tmp_path / "file").read_bytes() == b"old"
-    assert len(names_in(tmp_path)) == 2  # so it did begin to write
-
-
-@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664), (0, 0o666)])
-def test_permissions_follow_the_umask(tmp_path, umask, mode):
-    before = os.umask(umask)
-    try:
-        save_parameters(tmp_path / "model", logistic_regression())
-    finally:
-        after = os.umask(before)
-    assert after == umask
-    assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == mode
-
-
-# Layers
-
-
-def test_hidden_layer_is_saved_as_a_layer(tmp_path):
-    layer = HiddenLayer(np.random.RandomState(RNG_SEED), T.matrix(), 4, 3)
-    save_parameters(tmp_path / "layer", layer)
-    assert sorted(safetensors.numpy.load_file(tmp_path / "layer")) == ["W", "b"]
