@@ -38,7 +38,8 @@ def learning_curve(iterations, validation_errors, test_errors):
         markersize=4,
         label="test of best model",
     )
-    axes.set(xlabel="iteration", ylabel="error (%)", yscale="log")
+    has_errors = np.any(np.asarray(validation_errors) > 0)
+    axes.set(xlabel="iteration", ylabel="error (%)", yscale="log" if has_errors else "linear")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("{x:g}")
     axes.tick_params(which="minor", labelsize="small")

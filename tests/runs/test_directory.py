@@ -8,39 +8,46 @@ import csv
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import struct
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
+from models import TUTORIALS, as_options
 from tensorboardX.proto import event_pb2
-from theano_tutorials.checkpoint import read_tensors
-from theano_tutorials.run import BEST_MODEL, CHECKPOINT, CONFIG, FIGURES, METRICS, METRICS_COLUMNS
 
 from theano_tutorials import read_data, train_mlp
+from theano_tutorials.runs.directory import BEST_MODEL, CHECKPOINT, CONFIG, METRICS, SECONDS
+from theano_tutorials.runs.tensors import read_tensors, write_tensors
 
 KILLS = int(os.environ.get("KILLS", "3"))
 SEED = 2026
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+RUN_OF_0_1 = Path(__file__).parents[1] / "data" / "run_of_0_1"
+FIGURES = ("learning_curve.png", "filters.png", "confusion.png", "mistakes.png")
+METRICS_COLUMNS = ["epoch", "iteration", "cost", "validation_error", "test_error", "seconds", "patience"]
 
 # Saves at every validation, so that a process is likely to be killed while it writes.
 PROGRAM = """
 import json, sys
-from theano_tutorials import run, train_lenet, train_logreg, train_mlp
-run._SECONDS_BETWEEN_CHECKPOINTS = 0
+import theano_tutorials
+from theano_tutorials.runs import directory
+directory._SECONDS_BETWEEN_CHECKPOINTS = 0
 try:
-    {"logreg": train_logreg, "mlp": train_mlp, "lenet": train_lenet}[sys.argv[1]](**json.loads(sys.argv[2]))
+    getattr(theano_tutorials, f"train_{sys.argv[1]}")(**json.loads(sys.argv[2]))
 except (OSError, ValueError) as error:
     sys.exit(f"error: {type(error).__name__}: {error}")
 """
 
-MLP = {"n_hidden": 8, "batch_size": 20, "n_epochs": 300, "patience": 10**6, "learning_rate": 0.05}
-LENET = {"nkerns": [2, 3], "batch_size": 20, "n_epochs": 6, "patience": 10**6}
+LONG = {name: tutorial.long for name, tutorial in TUTORIALS.items() if tutorial.long}
+MLP = LONG["mlp"]
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +99,7 @@ def assert_same_run(folder, reference):
 def reference(dataset, tmp_path_factory):
     """Folder and output of runs that were never interrupted."""
     runs = {}
-    for kind, options in (("mlp", MLP), ("lenet", LENET)):
+    for kind, options in LONG.items():
         folder = tmp_path_factory.mktemp("reference") / kind
         lines = expect_success(run_to_its_end(kind, {**options, "dataset": dataset, "output_dir": str(folder)}))
         runs[kind] = folder, lines
@@ -102,21 +109,26 @@ def reference(dataset, tmp_path_factory):
 def test_a_run_leaves_its_files(reference, dataset):
     folder, lines = reference["mlp"]
     assert sorted(path.name for path in folder.iterdir() if path.name != ".lock") == sorted(
-        [CONFIG, METRICS, BEST_MODEL, CHECKPOINT, *FIGURES]
+        [CONFIG, METRICS, BEST_MODEL, CHECKPOINT, SECONDS, *FIGURES]
     )
     for figure in FIGURES:
         assert (folder / figure).read_bytes().startswith(b"\x89PNG\r\n")
 
     config = json.loads((folder / CONFIG).read_text())
     assert config["model"] == "mlp"
-    assert {name: config["parameters"][name] for name in MLP} == MLP
+    assert {name: config["hyperparameters"][name] for name in MLP} == MLP
     assert config["data"]["name"] == dataset
     assert len(config["data"]["sha256"]) == 64
     assert config["versions"]["theano"] == "1.0.5"
+    assert config["versions"]["theano_tutorials"] == metadata.version("theano_tutorials")
+    assert config["figures"] == sorted(FIGURES)
+    (phase, seconds), *others = json.loads((folder / SECONDS).read_text()).items()
+    assert (phase, others) == ("train", [])
 
     with open(folder / METRICS, newline="") as file:
         metrics = list(csv.DictReader(file))
-    assert tuple(metrics[0]) == METRICS_COLUMNS
+    assert list(metrics[0]) == METRICS_COLUMNS
+    assert 0 < float(metrics[-1]["seconds"]) <= seconds
     printed = [line for line in lines if "validation error" in line]
     assert len(metrics) == len(printed) == MLP["n_epochs"]
     for row, line in zip(metrics, printed):
@@ -124,14 +136,16 @@ def test_a_run_leaves_its_files(reference, dataset):
         assert float(row["cost"]) > 0
     assert [int(row["iteration"]) for row in metrics] == [25 * epoch for epoch in range(1, MLP["n_epochs"] + 1)]
 
-    tensors, metadata = read_tensors(folder / BEST_MODEL)
-    assert metadata == {"model": "MLP", "architecture": {"n_in": 784, "n_hidden": 8, "n_out": 10}}
-    assert sorted(tensors) == ["hiddenLayer.W", "hiddenLayer.b", "logRegressionLayer.W", "logRegressionLayer.b"]
+    tensors, description = read_tensors(folder / BEST_MODEL)
+    assert description == {"model": "MLP", "architecture": {"n_in": 784, "n_hidden": 8, "n_out": 10}}
+    assert sorted(tensors) == sorted(TUTORIALS["mlp"].parameter_names)
 
 
 def test_equal_runs_give_equal_files(reference, dataset, tmp_path):
     folder, lines = reference["lenet"]
-    again = expect_success(run_to_its_end("lenet", {**LENET, "dataset": dataset, "output_dir": str(tmp_path / "run")}))
+    again = expect_success(
+        run_to_its_end("lenet", {**LONG["lenet"], "dataset": dataset, "output_dir": str(tmp_path / "run")})
+    )
     assert again[1:-1] == lines[1:-1]  # the first line says where it is, the last one how fast it was
     assert_same_run(tmp_path / "run", folder)
 
@@ -155,10 +169,10 @@ def assert_whole(folder):
     json.loads((folder / CONFIG).read_text())
 
 
-@pytest.mark.parametrize(("kind", "options", "seconds"), [("mlp", MLP, 0.6), ("lenet", LENET, 0.5)])
-def test_killed_runs_end_as_if_they_had_not_been(kind, options, seconds, reference, dataset, tmp_path):
+@pytest.mark.parametrize("kind", LONG)
+def test_killed_runs_end_as_if_they_had_not_been(kind, reference, dataset, tmp_path):
     folder = tmp_path / "run"
-    options = {**options, "dataset": dataset, "output_dir": str(folder), "resume": True}
+    options = {**LONG[kind], "dataset": dataset, "output_dir": str(folder), "resume": True}
     at_random = random.Random(SEED)
     killed = 0
     while killed < KILLS:
@@ -166,7 +180,7 @@ def test_killed_runs_end_as_if_they_had_not_been(kind, options, seconds, referen
             command(kind, options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
         )
         with process:
-            wait_for_training(process, seconds, at_random)
+            wait_for_training(process, 0.5, at_random)
             process.kill()
         if process.returncode == 0:  # it was faster: begin anew
             assert_same_run(folder, reference[kind][0])
@@ -202,8 +216,7 @@ def test_signals_make_a_checkpoint_first(number, exit_code, reference, dataset, 
         str(folder),
         "--resume",
     ]
-    for name, value in MLP.items():
-        script += ["--" + name.replace("_", "-"), str(value)]
+    script += as_options(MLP)
     process = subprocess.Popen(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1)
     with process:
         wait_for_training(process, 0.1, random.Random(SEED))
@@ -214,9 +227,8 @@ def test_signals_make_a_checkpoint_first(number, exit_code, reference, dataset, 
     assert last.startswith("Interrupted in epoch ")
     assert "Best validation score of" in last
 
-    _, metadata = read_tensors(folder / CHECKPOINT)
-    assert 0 < metadata["counters"]["iteration"] < 25 * MLP["n_epochs"]
-    assert not metadata["counters"]["finished"]
+    _, description = read_tensors(folder / CHECKPOINT)
+    assert 0 < description["counters"]["iteration"] < 25 * MLP["n_epochs"]
     finished = subprocess.run(script, capture_output=True, text=True, timeout=300, check=False)
     assert expect_success(finished)[-2] == reference["mlp"][1][-2]
     assert_same_run(folder, reference["mlp"][0])
@@ -257,7 +269,7 @@ def test_another_run_is_neither_mixed_nor_lost(reference, dataset, tmp_path):
 
 def test_overwrite_replaces_a_run(reference, dataset, tmp_path):
     folder = copy_of(reference, tmp_path)
-    options = {**LENET, "dataset": dataset, "output_dir": str(folder), "overwrite": True}
+    options = {**LONG["lenet"], "dataset": dataset, "output_dir": str(folder), "overwrite": True}
     expect_success(run_to_its_end("lenet", options))
     assert_same_run(folder, reference["lenet"][0])
 
@@ -277,8 +289,7 @@ def test_resume_and_overwrite_exclude_each_other(dataset, tmp_path):
 )
 def test_resume_refuses_another_run_and_lists_the_differences(kind, change, differences, reference, dataset, tmp_path):
     folder = copy_of(reference, tmp_path)
-    options = {"mlp": MLP, "lenet": LENET}[kind]
-    options = {**options, "dataset": dataset, "output_dir": str(folder), "resume": True, **change}
+    options = {**LONG[kind], "dataset": dataset, "output_dir": str(folder), "resume": True, **change}
     expect_error(run_to_its_end(kind, options), str(folder), "cannot be resumed", *differences)
     assert_same_run(folder, reference["mlp"][0])
 
@@ -290,7 +301,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(reference, dataset, tmp
     expect_error(run_to_its_end("mlp", options), CHECKPOINT, "LeNet5", "MLP")
 
 
-@pytest.mark.parametrize("name", [CHECKPOINT, CONFIG, METRICS])
+@pytest.mark.parametrize("name", [CHECKPOINT, CONFIG, METRICS, SECONDS])
 @pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"\xff" * 300])
 def test_a_damaged_file_is_an_error(name, damage, reference, dataset, tmp_path):
     folder = copy_of(reference, tmp_path)
@@ -356,6 +367,85 @@ def test_wrong_arguments_leave_nothing_behind(dataset, tmp_path):
     options = {**MLP, "batch_size": 101, "dataset": dataset, "output_dir": str(tmp_path / "runs" / "run")}
     expect_error(run_to_its_end("mlp", options), "batch_size is 101")
     assert list(tmp_path.iterdir()) == []
+
+
+# How long
+
+
+def without_n_epochs(folder):
+    config = json.loads((folder / CONFIG).read_text())
+    del config["hyperparameters"]["n_epochs"]
+    return config
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_a_finished_run_goes_on_for_more_epochs(kind, reference, dataset, tmp_path):
+    options = {**LONG[kind], "dataset": dataset, "output_dir": str(tmp_path / "run")}
+    expect_success(run_to_its_end(kind, {**options, "n_epochs": 1}))
+    seconds = [json.loads((tmp_path / "run" / SECONDS).read_text())["train"]]
+    lines = expect_success(run_to_its_end(kind, {**options, "resume": True}))
+    assert lines[-2] == reference[kind][1][-2]
+    assert_same_run(tmp_path / "run", reference[kind][0])
+    assert without_n_epochs(tmp_path / "run") == without_n_epochs(reference[kind][0])
+    assert json.loads((tmp_path / "run" / CONFIG).read_text())["hyperparameters"]["n_epochs"] == options["n_epochs"]
+    # Seconds count on from where the first part ended.
+    with open(tmp_path / "run" / METRICS, newline="") as file:
+        seconds += [float(row["seconds"]) for row in list(csv.DictReader(file))[1:]]
+    seconds.append(json.loads((tmp_path / "run" / SECONDS).read_text())["train"])
+    assert seconds == sorted(seconds)
+    n_epochs, speed = re.fullmatch(r"The code ran for (\d+) epochs, with (.*) epochs/sec", lines[-1]).groups()
+    assert float(speed) <= int(n_epochs) / seconds[-1] + 0.005  # rounded
+
+
+def test_a_run_of_fewer_epochs_than_it_has_is_not_changed(reference, dataset, tmp_path):
+    folder = copy_of(reference, tmp_path)
+    lines = expect_success(
+        run_to_its_end("mlp", {**MLP, "dataset": dataset, "output_dir": str(folder), "resume": True, "n_epochs": 2})
+    )
+    assert lines[1] == reference["mlp"][1][-2]
+    assert_same_run(folder, reference["mlp"][0])
+
+
+def test_a_test_error_of_zero_is_a_number_fresh_and_resumed(tmp_path):
+    # Two classes that a line separates: no error from the first validation on.
+    images = np.repeat(np.arange(40) % 2, 4).reshape(40, 2, 2).astype("float32")
+    labels = np.arange(40) % 2
+    np.savez(tmp_path / "easy.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    options = {"n_hidden": 2, "batch_size": 4, "learning_rate": 1.0, "dataset": str(tmp_path / "easy.npz")}
+    for folder, parts in (("whole", [4]), ("parts", [1, 2, 4])):
+        for n_epochs in parts:
+            train_mlp(**options, n_epochs=n_epochs, output_dir=tmp_path / folder, resume=True)
+    for name in FIGURES:
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
+    assert "0.0" in [row["test_error"] for row in rows(tmp_path / "whole")]
+
+
+# Runs of version 0.1
+
+
+def test_a_run_of_version_0_1_goes_on_to_the_same_bits(tmp_path, capsys):
+    shutil.copytree(RUN_OF_0_1 / "cut", tmp_path / "run")
+    before = json.loads((tmp_path / "run" / CONFIG).read_text())
+    train_mlp(
+        **{**before["parameters"], "dataset": RUN_OF_0_1 / "small.npz", "output_dir": tmp_path / "run", "resume": True}
+    )
+    expected = (RUN_OF_0_1 / "best_model_of_the_whole.safetensors").read_bytes()
+    assert (tmp_path / "run" / BEST_MODEL).read_bytes() == expected
+    assert capsys.readouterr().out.splitlines()[1].startswith("epoch 24, minibatch 10/10")
+    config = json.loads((tmp_path / "run" / CONFIG).read_text())
+    assert config["hyperparameters"] == before["parameters"]
+    assert config["versions"] == before["versions"]  # of those that it was begun with
+    assert [int(row["epoch"]) for row in rows(tmp_path / "run")] == list(range(1, 41))
+
+
+def test_a_checkpoint_of_a_later_format_is_refused(tmp_path):
+    shutil.copytree(RUN_OF_0_1 / "cut", tmp_path / "run")
+    tensors, description = read_tensors(tmp_path / "run" / CHECKPOINT)
+    write_tensors(tmp_path / "run" / CHECKPOINT, tensors, {**description, "format": 3})
+    arguments = json.loads((tmp_path / "run" / CONFIG).read_text())["parameters"]
+    with pytest.raises(ValueError, match=r"checkpoint.safetensors has format 3: expected 2, or that of version 0\.1"):
+        train_mlp(**arguments, dataset=RUN_OF_0_1 / "small.npz", output_dir=tmp_path / "run", resume=True)
 
 
 # TensorBoard
