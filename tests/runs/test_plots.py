@@ -1,4 +1,4 @@
-"""Figures: what is laid out where, and PNG images that can be read."""
+"""Figures: what is laid out where, PNG images that can be read, and which of them a classifier's run has."""
 
 import io
 
@@ -8,20 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from theano_tutorials import plotting
+from theano_tutorials.runs import plots
 
 RNG = np.random.RandomState(0)
 
 
-def pixels(png):
+def pixels(png, mode="L"):
     with Image.open(io.BytesIO(png)) as image:
-        return np.asarray(image.convert("L"))
+        return np.asarray(image.convert(mode))
 
 
 @given(n=st.integers(1, 30), height=st.integers(1, 6), width=st.integers(1, 6), border=st.integers(0, 2))
 def test_tile_puts_every_image_into_its_place(n, height, width, border):
     images = RNG.rand(n, height, width)
-    canvas = plotting.tile(images, border)
+    canvas = plots.tile(images, border)
     columns = (canvas.shape[1] + border) // (width + border)
     assert columns**2 >= n > (columns - 1) ** 2
     for index in range(n):
@@ -33,29 +33,35 @@ def test_tile_puts_every_image_into_its_place(n, height, width, border):
     assert np.isnan(canvas).all()
 
 
-@pytest.mark.parametrize(("n_pixels", "shape"), [(784, (28, 28)), (64, (8, 8)), (1, (1, 1)), (10, (1, 10))])
-def test_vectors_become_square_images_where_possible(n_pixels, shape):
-    vectors = RNG.rand(3, n_pixels)
-    images = plotting.as_images(vectors)
-    assert images.shape == (3, *shape)
-    np.testing.assert_array_equal(images.ravel(), vectors.ravel())
+def test_tile_keeps_colours():
+    images = RNG.rand(2, 4, 5, 3)
+    canvas = plots.tile(images)
+    assert canvas.shape == (4, 11, 3)
+    np.testing.assert_array_equal(canvas[:, 6:], images[1])
 
 
 LABELS = np.arange(20) % 10
-IMAGES = RNG.rand(20, 784)
+IMAGES = RNG.rand(20, 28, 28)
+COLOURED = RNG.rand(20, 4, 12, 9)
 FIGURES = {
-    "learning curve": lambda: plotting.learning_curve([1, 2, 3], [0.3, 0.2, 0.25], [0.3, 0.21, np.nan]),
-    "learning curve of one validation": lambda: plotting.learning_curve([1], [0.5], [0.5]),
-    "learning curve without errors": lambda: plotting.learning_curve([1, 2], [0.1, 0.0], [0.1, 0.0]),
-    "filters of a matrix": lambda: plotting.filters(IMAGES.T),
-    "filters of a convolution": lambda: plotting.filters(IMAGES[:, :75].reshape(20, 3, 5, 5)),
-    "filters that are constant": lambda: plotting.filters(np.zeros((784, 10))),
-    "confusion": lambda: plotting.confusion(LABELS, LABELS[::-1], 10),
-    "confusion without mistakes": lambda: plotting.confusion(LABELS, LABELS, 10),
-    "mistakes": lambda: plotting.mistakes(IMAGES, LABELS, (LABELS + LABELS % 2) % 10),
-    "no mistakes": lambda: plotting.mistakes(IMAGES, LABELS, LABELS),
-    "more mistakes than are shown": lambda: plotting.mistakes(
-        np.tile(IMAGES, (6, 1)), np.tile(LABELS, 6), np.tile(LABELS, 6) ^ 1
+    "learning curve": lambda: plots.learning_curve([1, 2, 3], [0.3, 0.2, 0.25], [0.3, 0.21, np.nan]),
+    "learning curve of one validation": lambda: plots.learning_curve([1], [0.5], [0.5]),
+    "learning curve down to no errors": lambda: plots.learning_curve([1, 2], [0.1, 0.0], [0.1, 0.0]),
+    "learning curve without errors": lambda: plots.learning_curve([1, 2], [0.0, 0.0], [0.0, np.nan]),
+    "learning curve without validations": lambda: plots.learning_curve([], [], []),
+    "filters": lambda: plots.filters(IMAGES),
+    "filters of many maps": lambda: plots.filters(IMAGES.reshape(20, 16, 7, 7)),
+    "filters in colour": lambda: plots.filters(COLOURED),
+    "filters of rectangular images": lambda: plots.filters(IMAGES.reshape(20, 112, 7)),
+    "filters that are flat": lambda: plots.filters(IMAGES.reshape(20, 1, 784)),
+    "filters that are constant": lambda: plots.filters(np.zeros((10, 28, 28))),
+    "confusion": lambda: plots.confusion(LABELS, LABELS[::-1], 10),
+    "confusion without mistakes": lambda: plots.confusion(LABELS, LABELS, 10),
+    "mistakes": lambda: plots.mistakes(IMAGES, LABELS, (LABELS + LABELS % 2) % 10),
+    "mistakes in colour": lambda: plots.mistakes(COLOURED, LABELS, (LABELS + 1) % 10),
+    "no mistakes": lambda: plots.mistakes(IMAGES, LABELS, LABELS),
+    "more mistakes than are shown": lambda: plots.mistakes(
+        np.tile(IMAGES, (6, 1, 1)), np.tile(LABELS, 6), np.tile(LABELS, 6) ^ 1
     ),
 }
 
@@ -68,10 +74,15 @@ def test_figure_is_an_image_and_the_same_each_time(name):
 
 
 def test_filters_show_each_unit_in_its_own_range():
-    weights = np.zeros((4, 2))
-    weights[:, 0] = [0, 1, 0, 1]
-    weights[:, 1] = [-500, 500, 500, -500]
-    image = pixels(plotting.filters(weights))
+    weights = np.array([[[0, 1], [0, 1]], [[-500, 500], [500, -500]]])
+    image = pixels(plots.filters(weights))
     # Were both scaled alike, the first would be grey all over.
     assert np.mean(image < 32) > 0.1
     assert np.mean((image > 64) & (image < 192)) < 0.01
+
+
+def test_three_channels_are_red_green_and_blue():
+    # One image that is red all over, by mistake taken for another class.
+    red = np.stack([np.ones((8, 8)), np.zeros((8, 8)), np.zeros((8, 8))])[None]
+    image = pixels(plots.mistakes(red, np.array([0]), np.array([1])), "RGB")
+    assert (image == (255, 0, 0)).all(axis=-1).mean() > 0.1

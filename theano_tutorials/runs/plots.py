@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 N_MISTAKES = 100  # shown at most
 _DOTS_PER_INCH = 120
-_LEAST_HEIGHT = 0.5  # inches, however wide the images are
+_LEAST_HEIGHT = 0.5  # inches; wider images are drawn higher than they are
 
 
 def learning_curve(iterations, validation_errors, test_errors):
@@ -66,10 +66,11 @@ def filters(images):
     low, high = (reduce(images, axis=axes_of_one, keepdims=True) for reduce in (np.min, np.max))
     scaled = (images - low) / np.where(high > low, high - low, 1)
     canvas = tile(scaled)
-    figure, axes = _figure(6, max(_LEAST_HEIGHT, 6 * canvas.shape[0] / canvas.shape[1]))
+    height = 6 * canvas.shape[0] / canvas.shape[1]
+    figure, axes = _figure(6, max(_LEAST_HEIGHT, height))
     if canvas.ndim == 3:
         canvas = np.where(np.isnan(canvas), 1, canvas)  # a colour cannot be missing
-    axes.imshow(canvas, cmap="gray", vmin=0, vmax=1)
+    axes.imshow(canvas, cmap="gray", vmin=0, vmax=1, aspect="auto" if height < _LEAST_HEIGHT else "equal")
     axes.set_axis_off()
     return _png(figure)
 
