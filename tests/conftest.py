@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from models import TUTORIALS
 
 from theano_tutorials import load_data, minibatch_function, save_parameters, sgd_updates
+from theano_tutorials.datasets import read_idx
 
 # Its assertions, too, show values where they fail.
 pytest.register_assert_rewrite("small_dataset")
@@ -66,9 +67,18 @@ def saved_models(tmp_path_factory):
         batch_size = 50
         model = tutorial.build(x, batch_size, **tutorial.small)
         cost = model.negative_log_likelihood(y)
-        updates = sgd_updates(cost, model.params, tutorial.learning_rate)
+        updates = sgd_updates(cost, model.params, learning_rate=0.1)
         train = minibatch_function([x, y], cost, [images, labels], batch_size, updates)
         for minibatch in range(200):
             train(minibatch)
         save_parameters(folder / f"{name}.safetensors", model)
     return {name: folder / f"{name}.safetensors" for name in TUTORIALS}
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """Some hundred digits of MNIST's test set: uint8 (300, 28, 28), and their labels."""
+    folder = Path(__file__).parents[1] / "data" / "mnist"
+    images = read_idx(folder / "t10k-images-idx3-ubyte.gz", 3)
+    labels = read_idx(folder / "t10k-labels-idx1-ubyte.gz", 1)
+    return images[::33][:300], labels[::33][:300]

@@ -366,3 +366,32 @@ def test_convolution_layer_is_refused_or_has_an_output_of_positive_size(filter_s
     )
     assert layer.output_shape == (image_shape[0], filter_shape[0], height, width)
     assert min(layer.output_shape) >= 1
+
+
+# A batch of any size
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_convolution_layer_of_any_batch_size_equals_one_of_a_fixed_size(batch_size):
+    x = T.tensor4()
+    sizes = ((4, 2, 5, 5), (batch_size, 2, 12, 13))
+    fixed = LeNetConvPoolLayer(np.random.RandomState(0), x, *sizes)
+    of_any = LeNetConvPoolLayer(None, x, sizes[0], (None, *sizes[1][1:]), W=fixed.W, b=fixed.b)
+    assert of_any.output_shape == (None, *fixed.output_shape[1:])
+    gradients = [T.grad(layer.output.sum(), fixed.W) for layer in (fixed, of_any)]
+    results = theano.function([x], [fixed.output, of_any.output, *gradients])(float32(*sizes[1]))
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[2], results[3])
+
+
+@pytest.mark.parametrize("image_shape", [(None, None, 28, 28), (None, 1, 28), (1, None, 28, 28), (0, 1, 28, 28), None])
+def test_only_the_batch_size_may_be_none(image_shape):
+    with pytest.raises(
+        ValueError, match=r"image_shape is .*: expected 4 integers of at least 1, or None for the first"
+    ):
+        LeNetConvPoolLayer(np.random.RandomState(0), T.tensor4(), (2, 1, 5, 5), image_shape)
+
+
+def test_filter_shape_has_no_none():
+    with pytest.raises(ValueError, match=r"filter_shape is \(None, 1, 5, 5\): expected 4 integers of at least 1"):
+        LeNetConvPoolLayer(np.random.RandomState(0), T.tensor4(), (None, 1, 5, 5), (1, 1, 28, 28))

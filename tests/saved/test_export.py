@@ -1,5 +1,6 @@
 """ONNX files, run by onnxruntime side by side with Theano."""
 
+import math
 import os
 
 import numpy as np
@@ -14,7 +15,15 @@ from theano.tensor.nnet import conv2d
 from theano.tensor.shared_randomstreams import RandomStreams
 from theano.tensor.signal.pool import pool_2d
 
-from theano_tutorials import HiddenLayer, LogisticRegression, export_onnx, load_model, read_data
+from theano_tutorials import (
+    HiddenLayer,
+    LeNet5,
+    LogisticRegression,
+    export_onnx,
+    load_model,
+    read_data,
+    save_parameters,
+)
 from theano_tutorials.saved.onnx_graph import onnx_model
 
 
@@ -51,6 +60,57 @@ def test_onnxruntime_and_theano_agree_on_all_test_images(name, saved_models, exp
     np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-5)
     np.testing.assert_array_equal(digits, expected.argmax(axis=1))
     assert len(np.unique(digits)) == 10  # not trivial
+
+
+@pytest.mark.parametrize("image_shape", [(1, 20, 16), (3, 18, 17)])
+def test_models_of_other_images_are_exported(image_shape, tmp_path):
+    saved = LeNet5(np.random.RandomState(0), T.matrix(), 3, (2, 3), 5, image_shape)
+    save_parameters(tmp_path / "model", saved)
+    export_onnx(tmp_path / "model", tmp_path / "model.onnx")
+    images = np.random.RandomState(1).rand(7, math.prod(image_shape)).astype("float32")
+    probabilities, _ = run_onnx(tmp_path / "model.onnx", images)
+    np.testing.assert_allclose(probabilities, load_model(tmp_path / "model").predict(images), rtol=0, atol=1e-6)
+
+
+class Own:
+    """A classifier of the user, of features that are no image."""
+
+    example_shape = (30,)
+
+    def __init__(self, W):
+        self.input, self.W, self.params = T.matrix("x"), W, [W]
+        self.p_y_given_x = T.nnet.softmax(T.dot(T.tanh(self.input), W))
+
+    @classmethod
+    def from_parameters(cls, parameters):
+        return cls(parameters["W"])
+
+
+class NoClassifier(Own):
+    def __init__(self, W):
+        super().__init__(W)
+        del self.p_y_given_x
+
+
+def own(cls):
+    W = np.random.RandomState(0).randn(30, 4)
+    return cls(theano.shared(W.astype(theano.config.floatX)))
+
+
+def test_a_class_of_the_user_is_exported(tmp_path):
+    save_parameters(tmp_path / "model", own(Own))
+    export_onnx(tmp_path / "model", tmp_path / "own.onnx", Own)
+    rows = np.random.RandomState(1).randn(7, 30).astype("float32")
+    probabilities, _ = run_onnx(tmp_path / "own.onnx", rows)
+    np.testing.assert_allclose(probabilities, load_model(tmp_path / "model", Own).predict(rows), rtol=0, atol=1e-6)
+    assert [tensor.name for tensor in onnx.load(str(tmp_path / "own.onnx")).graph.initializer] == ["W"]
+
+
+def test_a_model_that_is_no_classifier_is_refused(tmp_path):
+    save_parameters(tmp_path / "model", own(NoClassifier))
+    with pytest.raises(ValueError, match="model: NoClassifier has no p_y_given_x: expected a classifier"):
+        export_onnx(tmp_path / "model", tmp_path / "own.onnx", NoClassifier)
+    assert not (tmp_path / "own.onnx").exists()
 
 
 @pytest.mark.parametrize("name", TUTORIALS)
