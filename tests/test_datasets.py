@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import math
 import pickle
 import re
 import struct
@@ -24,7 +25,7 @@ from small_dataset import (
 )
 
 from theano_tutorials import DatasetError, load_data, read_data, shared_dataset
-from theano_tutorials.datasets import Splits, n_features
+from theano_tutorials.datasets import Splits
 
 # MNIST
 
@@ -119,7 +120,7 @@ def test_load_data_holds_what_read_data_reads(tmp_path):
     expected = read_data(tmp_path)
     loaded = load_data(tmp_path)
     assert_equal_pairs([(x.get_value(), y.owner.inputs[0].get_value().astype("int64")) for x, y in loaded], expected)
-    assert n_features(loaded) == 12
+    assert loaded.n_features == 12
 
 
 # What the sets have in common
@@ -128,6 +129,29 @@ def test_load_data_holds_what_read_data_reads(tmp_path):
 def test_mnist_is_28_by_28_pixels_and_ten_classes(mnist):
     for data in (mnist, read_data("mnist")):
         assert (data.example_shape, data.n_features, data.n_classes) == ((28, 28), 784, 10)
+        assert data.image_shape == (1, 28, 28)
+
+
+@pytest.mark.parametrize(
+    ("shape", "image_shape"),
+    [
+        ((5, 4), (1, 5, 4)),
+        ((9, 7, 1), (1, 9, 7)),
+        ((1, 9, 7), (1, 9, 7)),
+        ((9, 7, 3), (3, 9, 7)),
+        ((3, 9, 7), (3, 9, 7)),
+        ((9, 7, 4), (4, 9, 7)),
+        ((36,), (1, 6, 6)),
+        ((30,), None),
+        ((9, 7, 2), None),
+    ],
+)
+def test_the_shape_of_an_image_comes_from_the_data(tmp_path, shape, image_shape):
+    arrays = npz_arrays(x_train=np.zeros((N_TRAIN, *shape), "uint8"), x_test=np.zeros((N_TEST, *shape), "uint8"))
+    np.savez(tmp_path / "data.npz", **arrays)
+    for data in (read_data(tmp_path / "data.npz"), load_data(tmp_path / "data.npz")):
+        assert data.image_shape == image_shape
+        assert data.n_features == math.prod(shape)
 
 
 def test_splits_are_a_list_of_three_pairs(mnist):

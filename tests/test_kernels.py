@@ -12,6 +12,7 @@ import theano
 import theano.tensor as T
 from hypothesis import given
 from hypothesis import strategies as st
+from theano.tensor.shared_randomstreams import RandomStreams
 
 from theano_tutorials.kernels.dense import ColumnSums, SumOf, ThreadedDot, ThreadedGemm, VectorTanh
 from theano_tutorials.kernels.op import FOLDER, TAG
@@ -211,18 +212,18 @@ def test_softmax_says_which_labels_it_takes(likelihoods):
 
 
 @pytest.mark.parametrize(
-    ("op", "inputs"),
+    ("op", "inputs", "n_terms"),
     [
-        (ThreadedDot(), [numbers(3, 4), numbers(4, 5)]),
-        (ThreadedGemm(), [numbers(3, 5), np.float32(2), numbers(3, 4), numbers(4, 5), np.float32(0.5)]),
-        (SumOf("Square"), [numbers(3, 4)]),
-        (SumOf("Magnitude"), [numbers(3, 4)]),
-        (ColumnSums(), [numbers(3, 4)]),
-        (VectorTanh(), [numbers(3, 4)]),
-        (SoftmaxNLL(), [numbers(4, 3), numbers(3), np.array([0, 2, 1, 1], dtype="int32")]),
+        (ThreadedDot(), [numbers(3, 4), numbers(4, 5)], 4),
+        (ThreadedGemm(), [numbers(3, 5), np.float32(2), numbers(3, 4), numbers(4, 5), np.float32(0.5)], 5),
+        (SumOf("Square"), [numbers(3, 4)], 12),
+        (SumOf("Magnitude"), [numbers(3, 4)], 12),
+        (ColumnSums(), [numbers(3, 4)], 3),
+        (VectorTanh(), [numbers(3, 4)], 1),
+        (SoftmaxNLL(), [numbers(4, 3), numbers(3), np.array([0, 2, 1, 1], dtype="int32")], 3),
     ],
 )
-def test_each_op_computes_in_c_what_it_computes_in_python(op, inputs):
+def test_each_op_computes_in_c_what_it_computes_in_python(op, inputs, n_terms):
     symbols = [T.as_tensor_variable(value).type() for value in inputs]
     outputs = op(*symbols, return_list=True)
     compiled, python = (
@@ -230,9 +231,18 @@ def test_each_op_computes_in_c_what_it_computes_in_python(op, inputs):
         for linker in ("c", "py")
     )
     for ours, plain in zip(compiled(*map(np.copy, inputs)), python(*map(np.copy, inputs))):
-        np.testing.assert_allclose(ours, plain, rtol=1e-6)
+        # Two sums of terms of at most two, in another order; the terms may cancel.
+        np.testing.assert_allclose(ours, plain, rtol=1e-6, atol=2 * n_terms**2 * np.finfo("float32").eps)
         assert ours.dtype == plain.dtype
     assert [tuple(s) for s in op.infer_shape(None, [v.shape for v in inputs])] == [v.shape for v in python(*inputs)]
+
+
+def test_random_numbers_are_no_floats_to_rewrite():
+    # A random state has no dtype; with "raise", an error of a rewrite would stop the compilation.
+    x = T.matrix("x")
+    noisy = T.dot(x * RandomStreams(1).binomial(x.shape, p=0.5, dtype=theano.config.floatX), x)
+    with theano.change_flags(on_opt_error="raise"):
+        assert "ThreadedDot" in ops(theano.function([x], noisy))
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,10 @@ def pip(*arguments):
 def wheel(tmp_path_factory):
     source = tmp_path_factory.mktemp("source") / "checkout"
     # A copy: building in the checkout would leave files there.
-    hidden = [path.name for path in ROOT.iterdir() if path.name.startswith(".") and path.is_dir()]
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*hidden, "dist", "build", "runs"))
+    for name in ("theano_tutorials", "data"):
+        shutil.copytree(ROOT / name, source / name)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
     folder = tmp_path_factory.mktemp("wheel")
     pip("wheel", "--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source)
     (built,) = folder.iterdir()
