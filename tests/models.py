@@ -23,6 +23,7 @@ class Tutorial(NamedTuple):
     build: Callable
     parameter_names: list
     batch_size: int
+    learning_rate: float
     small: dict
     quick: dict
     published: dict
@@ -47,6 +48,7 @@ TUTORIALS = {
         build=lambda x, batch_size=None, n_in=784, n_out=10: tutorials.LogisticRegression(x, n_in, n_out),
         parameter_names=["W", "b"],
         batch_size=600,
+        learning_rate=0.13,
         small={},
         quick={"batch_size": 50, "n_epochs": 3},
         published={},
@@ -68,6 +70,7 @@ TUTORIALS = {
         build=_mlp,
         parameter_names=["hiddenLayer.W", "hiddenLayer.b", "logRegressionLayer.W", "logRegressionLayer.b"],
         batch_size=20,
+        learning_rate=0.01,
         small={"n_hidden": 50},
         quick={"n_hidden": 30, "n_epochs": 2},
         published={"n_epochs": 1},
@@ -83,6 +86,7 @@ TUTORIALS = {
         build=_lenet,
         parameter_names=[f"layer{i}.{name}" for i in (3, 2, 1, 0) for name in "Wb"],
         batch_size=500,
+        learning_rate=0.1,
         small={"nkerns": (5, 8)},
         quick={"nkerns": [2, 3], "batch_size": 50, "n_epochs": 1},
         published={"n_epochs": 1},

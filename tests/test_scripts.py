@@ -2,7 +2,6 @@
 
 import fcntl
 import inspect
-import operator
 import os
 import pty
 import random
@@ -21,24 +20,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
-import theano.tensor as T
+from models import TUTORIALS, as_options
 
 import theano_tutorials
 from theano_tutorials import datasets
 
 ROOT = Path(__file__).parent.parent
-FUNCTIONS = {name: getattr(theano_tutorials, name) for name in ("train_logreg", "train_mlp", "train_lenet")}
-QUICK = {
-    "train_logreg": ["--batch-size", "50", "--n-epochs", "3"],
-    "train_mlp": ["--n-hidden", "30", "--n-epochs", "2"],
-    "train_lenet": ["--nkerns", "2", "3", "--batch-size", "50", "--n-epochs", "1"],
-}
-BATCH_SIZE = {"train_logreg": 50, "train_mlp": 20, "train_lenet": 50}
-MODELS = {
-    "train_logreg": lambda rng, x: theano_tutorials.LogisticRegression(x, 784, 10),
-    "train_mlp": lambda rng, x: theano_tutorials.MLP(rng, x, 784, 30, 10),
-    "train_lenet": lambda rng, x: theano_tutorials.LeNet5(rng, x, 150, (2, 3)),
-}
 ENDLESS = ["--batch-size", "50", "--n-epochs", "100000000", "--patience", "1000000000"]
 A_WHILE = 60  # seconds
 
@@ -115,27 +102,31 @@ def _runs_are_kept_aside(monkeypatch, tmp_path):
 # Help
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", TUTORIALS)
 def test_help_shows_every_parameter_with_its_default(environment, name):
-    finished = run({**environment, "COLUMNS": "500"}, name, "--help")
+    finished = run({**environment, "COLUMNS": "500"}, f"train_{name}", "--help")
     assert (finished.returncode, finished.stderr) == (0, "")
     listed = dict(re.findall(r"^  --([\w-]+).*?\(default: (.*?)\)$", finished.stdout, re.MULTILINE | re.DOTALL))
     expected = {"device": "that of THEANO_FLAGS or .theanorc, else cpu"}
-    for parameter in inspect.signature(FUNCTIONS[name]).parameters.values():
+    for parameter in inspect.signature(TUTORIALS[name].train).parameters.values():
         expected[parameter.name.replace("_", "-").lower()] = str(parameter.default)
-    expected["output-dir"] = f"runs/{name[len('train_') :]}/<date-time>"
+    expected["output-dir"] = f"runs/{name}/<date-time>"
     assert listed == expected
 
 
 # A run
 
 
-@pytest.fixture(scope="module", params=FUNCTIONS)
+def quick(name):
+    return as_options(TUTORIALS[name].quick)
+
+
+@pytest.fixture(scope="module", params=TUTORIALS)
 def finished(request, environment, dataset, tmp_path_factory):
-    """A finished run of each script: its name, what it printed, and its output folder."""
+    """A finished run of each script: the tutorial, what it printed, and its output folder."""
     folder = tmp_path_factory.mktemp("runs") / "new" / request.param
-    arguments = ["--dataset", dataset, "--output-dir", folder, *QUICK[request.param]]
-    return request.param, run(environment, request.param, *arguments), folder
+    arguments = ["--dataset", dataset, "--output-dir", folder, *quick(request.param)]
+    return request.param, run(environment, f"train_{request.param}", *arguments), folder
 
 
 def test_a_run_prints_the_lines_of_the_tutorials(finished):
@@ -161,14 +152,11 @@ def test_a_run_prints_the_lines_of_the_tutorials(finished):
 
 def test_the_output_folder_keeps_the_best_model(finished, dataset):
     name, process, folder = finished
-    x = T.matrix()
-    rng = np.random.RandomState(0)
     _, (valid_x, valid_y), _ = theano_tutorials.read_data(dataset)
-    model = MODELS[name](rng, x)
-    last_layer = {"train_logreg": "", "train_mlp": "logRegressionLayer.", "train_lenet": "layer3."}[name]
-    theano_tutorials.load_parameters(folder / "best_model.safetensors", model)
-    predicted = theano_tutorials.evaluate(operator.attrgetter(last_layer + "y_pred")(model), {x: valid_x})
-    n_used = len(valid_x) // BATCH_SIZE[name] * BATCH_SIZE[name]
+    predicted = theano_tutorials.load_model(folder).predict(valid_x).argmax(axis=1)
+    tutorial = TUTORIALS[name]
+    batch_size = tutorial.quick.get("batch_size", tutorial.batch_size)
+    n_used = len(valid_x) // batch_size * batch_size
     error = np.mean((predicted != valid_y)[:n_used]) * 100
     assert f"Best validation score of {error:f} %" in process.stdout
 
@@ -176,7 +164,7 @@ def test_the_output_folder_keeps_the_best_model(finished, dataset):
 def test_the_same_command_gives_the_same_bytes(finished, environment, dataset, tmp_path):
     name, process, folder = finished
     # From another folder, for good measure.
-    again = run(environment, name, "--dataset", dataset, "--output-dir", "out", *QUICK[name], cwd=tmp_path)
+    again = run(environment, f"train_{name}", "--dataset", dataset, "--output-dir", "out", *quick(name), cwd=tmp_path)
     assert shape_of(again.stdout) == shape_of(process.stdout)
     model = "best_model.safetensors"
     assert (tmp_path / "out" / model).read_bytes() == (folder / model).read_bytes()
@@ -267,7 +255,7 @@ def test_divergence_names_the_iteration_and_keeps_the_best_model(environment, tm
 def test_a_full_disk_is_one_line(environment, dataset):
     with open("/dev/full", "w") as full:
         finished = subprocess.run(
-            command("train_logreg", "--dataset", dataset, *QUICK["train_logreg"]),
+            command("train_logreg", "--dataset", dataset, *quick("logreg")),
             env=environment,
             stdout=full,
             stderr=subprocess.PIPE,
@@ -334,7 +322,7 @@ def test_ctrl_c_while_it_imports_and_compiles(environment, dataset, seed, tmp_pa
 def test_nohup_is_respected(environment, dataset):
     # A shell without job control starts what it puts into the background so.
     nohup = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
-    arguments = ["--dataset", dataset, *QUICK["train_logreg"]]
+    arguments = ["--dataset", dataset, *quick("logreg")]
     process = subprocess.Popen(
         [*nohup, *command("train_logreg", *arguments)],
         env=environment,

@@ -3,7 +3,13 @@
 import math
 import numbers
 
+import numpy as np
 import theano
+
+
+def python_number(value):
+    """What Python has for a number of NumPy, which JSON cannot hold; any other value as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def require_positive(**values):

@@ -20,7 +20,7 @@ import numpy as np
 import theano
 import theano.tensor as T
 
-from theano_tutorials.checks import require_counts, require_ndim, require_not_negative, require_parameter
+from theano_tutorials.checks import python_number, require_counts, require_ndim, require_not_negative, require_parameter
 from theano_tutorials.datasets import load_data
 from theano_tutorials.logreg import LogisticRegression
 from theano_tutorials.runs import draw_classifier, open_run
@@ -231,6 +231,7 @@ def train_mlp(
     """
     arguments = dict(locals())
     require_not_negative(L1_reg=L1_reg, L2_reg=L2_reg)
+    L1_reg, L2_reg = python_number(L1_reg), python_number(L2_reg)  # of float64, the cost would be of float64 too
     early_stopping = EarlyStopping(patience, patience_increase, improvement_threshold)
     datasets = load_data(dataset)
     run = open_run(output_dir, "mlp", arguments, datasets, resume, overwrite, tensorboard)

@@ -14,7 +14,7 @@ import numpy as np
 import theano
 import theano.tensor as T
 
-from theano_tutorials.checks import require_counts, require_ndim, require_positive, shape_of
+from theano_tutorials.checks import python_number, require_counts, require_ndim, require_positive, shape_of
 from theano_tutorials.runs import console
 from theano_tutorials.runs.directory import MAIN_PHASE
 from theano_tutorials.runs.session import Session
@@ -84,9 +84,9 @@ class EarlyStopping:
             raise ValueError(f"patience_increase is {patience_increase!r}: expected a number of at least 1")
         if not 0 < improvement_threshold <= 1:
             raise ValueError(f"improvement_threshold is {improvement_threshold!r}: expected a number in (0, 1]")
-        self.patience = patience
-        self.patience_increase = patience_increase
-        self.improvement_threshold = improvement_threshold
+        self.patience = python_number(patience)
+        self.patience_increase = python_number(patience_increase)
+        self.improvement_threshold = python_number(improvement_threshold)
         self.best_loss = math.inf
         self.best_iteration = 0
 
@@ -127,6 +127,7 @@ def sgd_updates(cost, params, learning_rate, consider_constant=None):
         learning_rate = T.cast(learning_rate, theano.config.floatX)
     else:
         require_positive(learning_rate=learning_rate)
+        learning_rate = python_number(learning_rate)  # of float64, the updates would be of float64 too
     gradients = T.grad(cost, params, consider_constant=consider_constant)
     return [(param, param - learning_rate * gradient) for param, gradient in zip(params, gradients)]
 
@@ -282,7 +283,7 @@ def train(functions, model, early_stopping, n_epochs, run=None):
     ----------
     Deep Learning Tutorials, "Getting started", section Early-Stopping.
     """
-    n_train_batches = functions.n_train_batches
+    n_train_batches = int(functions.n_train_batches)
     validation_frequency = early_stopping.validation_frequency(n_train_batches)
     state = TrainingState(model, functions[:3], early_stopping)
     with Session(MAIN_PHASE, state, n_train_batches, n_epochs, run) as session:
@@ -357,6 +358,7 @@ def pretrain(function, model, n_batches, n_epochs, run=None, phase="pretraining"
         As :class:`theano_tutorials.runs.session.Session` does.
     """
     require_counts(n_batches=n_batches)
+    n_batches = int(n_batches)
     state = TrainingState(model, [function])
     with Session(phase, state, n_batches, n_epochs, run) as session:
         while session.epoch < n_epochs:

@@ -17,10 +17,10 @@ ROOT = Path(__file__).parents[2]
 
 GRAPHS = """
 import sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1:]
 import theano_tutorials, test_tutorials as tests
 datasets = theano_tutorials.load_data("mnist")
-for name in tests.MODELS:
+for name in tests.TUTORIALS:
     tests.test_an_iteration_moves_only_its_result_and_numbers_made_of_the_index(datasets, name)
     _, functions = tests.functions_of(name, datasets)
     functions.train(0)
@@ -75,7 +75,7 @@ theano.function([], theano.shared(np.ones(3, "float32")) * 2)()
 
 def test_the_graphs_of_the_tutorials_stay_on_the_device_and_all_their_kernels_compile(driver, tmp_path):
     finished = python(
-        *("-c", GRAPHS, Path(__file__).parent),
+        *("-c", GRAPHS, Path(__file__).parent, ROOT / "tests"),
         LD_LIBRARY_PATH=str(driver),
         THEANO_FLAGS=flags("cuda0"),
         STAND_IN_CAPABILITY="9.0",

@@ -12,21 +12,15 @@ import numpy as np
 import pytest
 import theano
 import theano.tensor as T
+from models import TUTORIALS
 from theano.compile.ops import Shape_i
 from theano.gpuarray.basic_ops import GpuFromHost, HostFromGpu
 from theano.gpuarray.type import GpuArraySharedVariable, GpuArrayType
 
-from theano_tutorials import MLP, LeNet5, LogisticRegression, compile_functions, load_data, sgd_updates
+from theano_tutorials import compile_functions, load_data, sgd_updates
 
 ROOT = Path(__file__).parents[2]
 DEVICE = theano.config.device
-
-# Model of an input and a batch size, batch size, learning rate.
-MODELS = {
-    "logreg": (lambda x, _: LogisticRegression(x, 784, 10), 600, 0.13),
-    "mlp": (lambda x, _: MLP(np.random.RandomState(1234), x, 784, 500, 10), 20, 0.01),
-    "lenet": (lambda x, batch_size: LeNet5(np.random.RandomState(23455), x, batch_size), 500, 0.1),
-}
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +30,12 @@ def mnist():
 
 def functions_of(name, datasets, batch_size=None):
     """Model and functions, as its train_* makes them."""
-    build, its_batch_size, learning_rate = MODELS[name]
-    batch_size = batch_size or its_batch_size
+    tutorial = TUTORIALS[name]
+    batch_size = batch_size or tutorial.batch_size
     x, y = T.matrix(), T.ivector()
-    model = build(x, batch_size)
+    model = tutorial.build(x, batch_size)
     cost = model.negative_log_likelihood(y) + (0.0001 * model.L2_sqr if name == "mlp" else 0)
-    updates = sgd_updates(cost, model.params, learning_rate)
+    updates = sgd_updates(cost, model.params, tutorial.learning_rate)
     return model, compile_functions(x, y, cost, model.errors(y), updates, datasets, batch_size)
 
 
@@ -89,7 +83,7 @@ def is_on_device(variable):
     return isinstance(variable.type, GpuArrayType)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", TUTORIALS)
 def test_an_iteration_moves_only_its_result_and_numbers_made_of_the_index(mnist, name):
     _, functions = functions_of(name, mnist)
     for function in (functions.train, functions.validate):
@@ -120,7 +114,8 @@ def test_lenet_takes_the_steps_that_it_takes_on_the_processor(mnist):
     n_minibatches = 5
     costs, parameters = costs_and_parameters(mnist, n_minibatches)
     code = (
-        f"import sys, json, theano_tutorials; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import sys, json, theano_tutorials\n"
+        f"sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(ROOT / 'tests')!r}]\n"
         "import test_tutorials as t\n"
         f"print(json.dumps(t.costs_and_parameters(t.load_data('mnist'), {n_minibatches})))"
     )
@@ -131,23 +126,13 @@ def test_lenet_takes_the_steps_that_it_takes_on_the_processor(mnist):
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
-def test_first_epochs_of_logistic_regression_have_the_errors_of_the_processor(tmp_path):
-    lines = script("train_logreg.py", "--n-epochs", 2, "--output-dir", tmp_path)
-    assert lines[1:5] == [
-        "epoch 1, minibatch 83/83, validation error 12.458333 %",
-        "     epoch 1, minibatch 83/83, test error of best model 12.375000 %",
-        "epoch 2, minibatch 83/83, validation error 11.010417 %",
-        "     epoch 2, minibatch 83/83, test error of best model 10.958333 %",
-    ]
+@pytest.mark.parametrize("name", ["logreg", "mlp"])
+def test_first_epochs_have_the_errors_of_the_processor(name, tmp_path):
+    tutorial = TUTORIALS[name]
+    n_epochs = len(tutorial.lines) // 2
+    lines = script(f"train_{name}.py", "--n-epochs", n_epochs, "--output-dir", tmp_path)
+    assert lines[1 : 1 + len(tutorial.lines)] == tutorial.lines
     assert {path.name for path in tmp_path.iterdir()} >= {"filters.png", "confusion.png", "mistakes.png"}
-
-
-def test_first_epoch_of_the_multilayer_perceptron_has_the_errors_of_the_processor(tmp_path):
-    lines = script("train_mlp.py", "--n-epochs", 1, "--output-dir", tmp_path)
-    assert lines[1:3] == [
-        "epoch 1, minibatch 2500/2500, validation error 9.620000 %",
-        "     epoch 1, minibatch 2500/2500, test error of best model 10.090000 %",
-    ]
 
 
 # Files

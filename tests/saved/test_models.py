@@ -47,7 +47,7 @@ def test_a_saved_model_is_built_again(name, saved_models, digits):
     assert (probabilities.shape, probabilities.dtype) == ((300, 10), np.float32)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     assert np.mean(probabilities.argmax(axis=1) != labels) < 0.2
-    for same in (images.reshape(300, 784), images / np.float32(256), images / 256.0):
+    for same in (images.reshape(300, 784), images[..., None], images / np.float32(256), images / 256.0):
         np.testing.assert_array_equal(predict(same), probabilities)
     assert predict(images[:0]).shape == (0, 10)
 
@@ -68,7 +68,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
     [
         (np.zeros((28, 28)), r"shape \(28, 28\): expected \(n, 784\) or \(n, 28, 28\)"),
         (np.zeros(784), r"shape \(784,\): expected"),
-        (np.zeros((1, 1, 28, 28)), r"shape \(1, 1, 28, 28\): expected"),
+        (np.zeros((1, 3, 28, 28)), r"shape \(1, 3, 28, 28\): expected"),
         (np.zeros((0, 5)), r"shape \(0, 5\): expected"),
         (np.zeros((2, 784), "int64"), "dtype int64: expected uint8, or floats"),
         (np.full((2, 784), np.nan), "1568 values that are NaN or infinite"),

@@ -158,8 +158,8 @@ def open_run(output_dir, model, arguments, data, resume=False, overwrite=False, 
 
 
 def _as_json_has_it(value):
-    # JSON has no tuples, and knows no numbers of NumPy.
-    return json.loads(json.dumps(value, default=lambda number: number.item()))
+    # JSON has no tuples, and knows nothing of NumPy; of what it has no form for, the text is kept.
+    return json.loads(json.dumps(value, default=lambda other: getattr(other, "tolist", other.__str__)()))
 
 
 def _number(text):
@@ -207,8 +207,7 @@ class Run:
             "git_revision": _git_revision(),
             "figures": [],
         }
-        # As it is read back: JSON has no tuples, and knows no numbers of NumPy.
-        self._config = json.loads(json.dumps(config, default=lambda number: number.item()))
+        self._config = _as_json_has_it(config)  # to be compared with what is read
         self._require_free_or_same()
         _require_writable(folder)
 

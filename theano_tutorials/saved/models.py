@@ -36,10 +36,11 @@ class LoadedModel(NamedTuple):
     model : object
         Of the class that was saved.
     predict : function, or None where the model is no classifier
-        Of examples, (n, n_features) or (n, height, width) or, for a convolutional
-        model, (n, channels, height, width) with the channels first or last, for any
-        n: uint8, which is divided by 256 as in training, or floats of the scale of
-        training. Returns the probability of each class, floatX, (n, n_classes).
+        Of examples, for any n: rows (n, n_features), grey images (n, height, width)
+        or images in colour, with the channels first or last, as
+        :func:`theano_tutorials.load_data` takes them. uint8 is divided by 256 as in
+        training; floats have the scale of training. Returns the probability of each
+        class, floatX, (n, n_classes).
         Raises ValueError for other shapes and dtypes and for values that are NaN or
         infinite.
     """
@@ -100,15 +101,15 @@ def load_model(path, model_class=None):
 
 
 def _checked_rows(images, example_shape):
-    images = np.asarray(images)
+    given = np.asarray(images)
+    images = in_theano_order(given)
     n_features = math.prod(example_shape)
-    if images.ndim == 4 and len(example_shape) == 3:
-        images = in_theano_order(images)
-        fits = images.shape[1:] in (example_shape, example_shape[1:])
-    else:
-        fits = images.ndim in (2, 3) and math.prod(images.shape[1:]) == n_features
+    # A row may be any image of as many values; an image has one shape, of which a single channel may be left out.
+    fits = images.ndim >= 2 and math.prod(images.shape[1:]) == n_features
+    if images.ndim > 2 and len(example_shape) > 1:
+        fits = images.shape[1:] in (example_shape, example_shape[example_shape[0] == 1 :])
     if not fits:
-        raise ValueError(f"images of shape {np.shape(images)}: expected {_expected(example_shape)}")
+        raise ValueError(f"images of shape {given.shape}: expected {_expected(example_shape)}")
     if images.dtype != np.uint8 and images.dtype.kind != "f":
         raise ValueError(f"images of dtype {images.dtype}: expected uint8, or floats such as byte / 256")
     if images.dtype != np.uint8 and not np.isfinite(images).all():
