@@ -63,7 +63,7 @@ fuzz: setup
 	HYPOTHESIS_PROFILE=fuzz $(VENV)/bin/python -m pytest -m fuzz tests
 
 soak: setup
-	KILLS=$(KILLS) $(VENV)/bin/python -m pytest -k killed_runs tests/test_run.py
+	KILLS=$(KILLS) $(VENV)/bin/python -m pytest -k killed tests/runs tests/test_own_model.py
 
 # About an hour on an idle machine of two cores; writes docs/performance.md.
 bench: setup $(PEERS)/installed
