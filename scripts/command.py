@@ -42,7 +42,7 @@ DEVICE.add_argument(
     "--device",
     metavar="NAME",
     type=_device,
-    help="where to compute: cpu, cuda, cuda0, opencl0:0 (default: that of THEANO_FLAGS or .theanorc, else cpu)",
+    help="device to compute on: cpu, cuda, cuda0, opencl0:0 (default: the one in THEANO_FLAGS or .theanorc, or cpu)",
 )
 
 
@@ -76,14 +76,14 @@ _number.__name__ = "number"  # argparse names it in its message
 def _descriptions(documented):
     """Parameter name -> its text in a NumPy-style docstring, without markup.
 
-    "As :func:`x` takes them" stands for what the docstring of x says.
+    A text that is only "See :func:`x`." means the text in the docstring of x.
     """
     section = re.search(r"Parameters\n-+\n(.*?)(\n\n|$)", inspect.getdoc(documented), re.DOTALL)[1]
     entries = re.findall(r"^(\S[^:\n]*?)(?: :.*)?\n((?:[ ]+.*\n?)+)", section, re.MULTILINE)
     markup = re.compile(r":\w+:`~?(?:[\w.]*\.)?(\w+)`|``(.*?)``")
     descriptions = {}
     for names, text in entries:
-        elsewhere = re.search(r"As :\w+:`([\w.]+)` takes them", text)
+        elsewhere = re.fullmatch(r"See :\w+:`([\w.]+)`\.", text.strip())
         plain = markup.sub(lambda match: match[1] or match[2], " ".join(text.split()).rstrip("."))
         found = _descriptions(pydoc.locate(elsewhere[1])) if elsewhere else {}
         descriptions.update((name, found.get(name, plain)) for name in names.split(", "))

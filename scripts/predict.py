@@ -1,11 +1,16 @@
 """Read digits from image files with a saved model, or count its errors on a data set.
 
-An image may be of any size and mode. It is made into what MNIST's images are:
-grey, transparent parts white; inverted, if the border is bright and the ink
-dark; the rectangle around the ink scaled to fit 20 x 20 pixels, the strongest
-ink white; its centre of mass in the centre of 28 x 28 pixels. What was done is
-printed with each image. The background should be of an even brightness, and
-hold nothing but the digit.
+An image may have any size and any colour mode. It is converted to an image like
+those of MNIST:
+
+- Colours become grey. Transparent parts become white.
+- Dark ink on a bright background is inverted.
+- The rectangle around the ink is scaled to fit 20 x 20 pixels. The strongest ink
+  becomes white.
+- The centre of mass is moved to the centre of 28 x 28 pixels.
+
+The script describes the conversion of each image in its output. The background
+should have an even brightness. It should contain nothing but the digit.
 """
 
 from command import DEVICE, Parser, exit_codes  # isort: skip  (first: says what is missing)
@@ -37,16 +42,16 @@ def _arguments():
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[DEVICE],
     )
-    parser.add_argument("model", metavar="RUN", help="folder of a run, or its best_model.safetensors")
-    parser.add_argument("images", metavar="IMAGE", nargs="*", help="file of one digit, of a format that Pillow reads")
+    parser.add_argument("model", metavar="RUN", help="directory of a run, or its file best_model.safetensors")
+    parser.add_argument("images", metavar="IMAGE", nargs="*", help="image file of one digit, in a format that Pillow reads")
     parser.add_argument(
         "--evaluate",
         metavar="DATASET",
-        help="instead of images: print the errors over all examples of the validation and the test set of mnist, "
-        "fashion-mnist, kmnist, a folder of IDX files, an .npz or a .pkl.gz. Training leaves out the last "
-        "partial minibatch, so that its errors may differ by a little",
+        help="print the errors on all examples of the validation and the test set of this data set, instead of "
+        "reading images: mnist, fashion-mnist, kmnist, or the path of a folder of IDX files, of an .npz file or of "
+        "a .pkl.gz file. Training leaves out the last partial minibatch, so its errors may be a little different",
     )
-    parser.add_argument("--json", action="store_true", help="print a JSON object a line")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on each line")
     arguments = parser.parse_intermixed_args()  # options may stand between the files
     if bool(arguments.images) == bool(arguments.evaluate):
         parser.error("expected image files or --evaluate DATASET, one of the two")

@@ -107,7 +107,7 @@ def test_help_shows_every_parameter_with_its_default(environment, name):
     finished = run({**environment, "COLUMNS": "500"}, f"train_{name}", "--help")
     assert (finished.returncode, finished.stderr) == (0, "")
     listed = dict(re.findall(r"^  --([\w-]+).*?\(default: (.*?)\)$", finished.stdout, re.MULTILINE | re.DOTALL))
-    expected = {"device": "that of THEANO_FLAGS or .theanorc, else cpu"}
+    expected = {"device": "the one in THEANO_FLAGS or .theanorc, or cpu"}
     for parameter in inspect.signature(TUTORIALS[name].train).parameters.values():
         expected[parameter.name.replace("_", "-").lower()] = str(parameter.default)
     expected["output-dir"] = f"runs/{name}/<date-time>"

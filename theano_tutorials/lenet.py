@@ -134,7 +134,7 @@ class LeNet5:
     batch_size : int or None
         Images in ``input``: convolution is compiled for it. None stands for any number.
     nkerns : (int, int)
-        Number of filters of the two convolutions.
+        Number of filters in each of the two convolutions.
     n_out : int
         Number of classes.
     image_shape : (int, int, int)
@@ -249,20 +249,20 @@ def train_lenet(
     learning_rate : float
         Step size of gradient descent.
     n_epochs : int
-        Passes over the training set, at most.
+        Largest number of passes over the training set.
     dataset : str or path
-        mnist, fashion-mnist, kmnist, or a path to a folder of IDX files, an
-        .npz or a .pkl.gz, as :func:`theano_tutorials.datasets.load_data` takes it.
+        mnist, fashion-mnist, kmnist, or the path of a folder of IDX files, of an
+        .npz file or of a .pkl.gz file.
     nkerns : (int, int)
-        Number of filters of the two convolutions.
+        Number of filters in each of the two convolutions.
     batch_size : int
-        Examples in a minibatch.
+        Number of examples in a minibatch.
     patience, patience_increase, improvement_threshold
-        As :class:`theano_tutorials.EarlyStopping` takes them.
+        See :class:`theano_tutorials.EarlyStopping`.
     seed : int
-        Of the generator that draws the initial weights.
+        Seed of the generator that draws the initial weights.
     output_dir, resume, overwrite, tensorboard
-        As :func:`theano_tutorials.runs.open_run` takes them.
+        See :func:`theano_tutorials.runs.open_run`.
 
     Returns
     -------

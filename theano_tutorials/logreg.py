@@ -141,16 +141,16 @@ def train_logreg(
     learning_rate : float
         Step size of gradient descent.
     n_epochs : int
-        Passes over the training set, at most.
+        Largest number of passes over the training set.
     dataset : str or path
-        mnist, fashion-mnist, kmnist, or a path to a folder of IDX files, an
-        .npz or a .pkl.gz, as :func:`theano_tutorials.datasets.load_data` takes it.
+        mnist, fashion-mnist, kmnist, or the path of a folder of IDX files, of an
+        .npz file or of a .pkl.gz file.
     batch_size : int
-        Examples in a minibatch.
+        Number of examples in a minibatch.
     patience, patience_increase, improvement_threshold
-        As :class:`theano_tutorials.EarlyStopping` takes them.
+        See :class:`theano_tutorials.EarlyStopping`.
     output_dir, resume, overwrite, tensorboard
-        As :func:`theano_tutorials.runs.open_run` takes them.
+        See :func:`theano_tutorials.runs.open_run`.
 
     Returns
     -------

@@ -37,18 +37,18 @@ class Functions(NamedTuple):
 
 
 class EarlyStopping:
-    """The patience rule: how long to go on without a marked improvement.
+    """The patience rule: how long to train without a significant improvement.
 
     Parameters
     ----------
     patience : int
-        Look at this many minibatches regardless; at least 2.
+        Number of minibatches to train in any case. At least 2.
     patience_increase : float
-        A marked improvement at iteration ``i`` extends the patience to
-        ``i * patience_increase``; at least 1.
+        A significant improvement at iteration ``i`` extends the patience to
+        ``i * patience_increase``. At least 1.
     improvement_threshold : float
-        An improvement is marked if the loss falls below this fraction of the
-        best loss, in (0, 1].
+        An improvement is significant if the new loss is below this fraction of
+        the best loss. In (0, 1].
 
     Attributes
     ----------
@@ -277,7 +277,7 @@ def train(functions, model, early_stopping, n_epochs, run=None):
     Raises
     ------
     TrainingDiverged, TrainingInterrupted, TypeError, ValueError, OSError
-        As :class:`theano_tutorials.runs.session.Session` does.
+        See :class:`theano_tutorials.runs.session.Session`.
 
     References
     ----------
@@ -355,7 +355,7 @@ def pretrain(function, model, n_batches, n_epochs, run=None, phase="pretraining"
     Raises
     ------
     TrainingDiverged, TrainingInterrupted, TypeError, ValueError, OSError
-        As :class:`theano_tutorials.runs.session.Session` does.
+        See :class:`theano_tutorials.runs.session.Session`.
     """
     require_counts(n_batches=n_batches)
     n_batches = int(n_batches)

@@ -103,7 +103,7 @@ def required_flags(device, excluded):
     device : str
         A valid name.
     excluded : str
-        Rewrites that the user excludes, as ``optimizer_excluding`` takes them:
+        Rewrites that the user excludes, in the form of ``optimizer_excluding``:
         names between colons. They stay excluded.
 
     Returns

@@ -1,4 +1,4 @@
-"""What inputs and labels have to be, whichever file they come from."""
+"""Checks of inputs and labels, for all kinds of files."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def checked_split(where, inputs, labels):
     Parameters
     ----------
     where : str
-        What the message of an error begins with.
+        First words of an error message.
     inputs : numpy.ndarray, uint8 or floats, (n_examples, ...)
         Bytes are divided by 256.
     labels : numpy.ndarray, integers from 0 to 65,535, (n_examples,)
@@ -23,13 +23,13 @@ def checked_split(where, inputs, labels):
     Returns
     -------
     (inputs, labels)
-        float32, (n_examples, *example_shape), where images are in Theano's
-        order, as :func:`in_theano_order` has it; int64, (n_examples,).
+        float32, (n_examples, *example_shape), images in Theano's order (see
+        :func:`in_theano_order`); int64, (n_examples,).
 
     Raises
     ------
     DatasetError
-        If shapes, dtypes or values are others.
+        If a shape, a dtype or a value is not as described.
     """
     if inputs.ndim < 2 or labels.ndim != 1:
         raise DatasetError(

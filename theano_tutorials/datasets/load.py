@@ -1,4 +1,4 @@
-"""A data set from wherever it is, checked, into shared variables."""
+"""Read a data set, check it, and put it into shared variables."""
 
 import math
 import os
@@ -16,28 +16,28 @@ from theano_tutorials.datasets.npz import read_npz
 from theano_tutorials.datasets.pickles import read_pickle
 from theano_tutorials.datasets.shapes import common_shape, image_shape_of
 
-TRAINING_PER_VALIDATION = 6  # one training example in six validates: 10,000 of MNIST's 60,000
+TRAINING_PER_VALIDATION = 6  # one training example in six is for validation: 10,000 of MNIST's 60,000
 
 _SPLITS = ("train", "validation", "test")
 
 
 class Splits(list):
-    """A list of three (inputs, labels) pairs: training, validation, test; and what they have in common.
+    """A list of three (inputs, labels) pairs: training, validation and test set. It also has their common sizes.
 
     Attributes
     ----------
     example_shape : tuple of int
-        Shape of one example as the data has it, in Theano's order: (height,
-        width) of grey images, (channels, height, width) of colour images,
-        (n_features,) of rows.
+        Shape of one example, in Theano's order: (height, width) for grey images,
+        (channels, height, width) for colour images, (n_features,) for rows.
     n_features : int
-        Columns of the inputs, the product of ``example_shape``.
+        Number of columns of the inputs: the product of ``example_shape``.
     n_classes : int
-        The largest label of all three sets, plus one: labels are 0 to
+        The largest label of all three sets, plus one. Labels are 0 to
         ``n_classes - 1``.
     image_shape : tuple of three int, or None
-        (channels, height, width) of an example, with 1, 3 or 4 channels; rows are
-        square images where that is possible. None where an example is no image.
+        (channels, height, width) of an example, with 1, 3 or 4 channels. A row is
+        taken as a square grey image if its length is a square number. None if an
+        example is not an image.
     """
 
     def __init__(self, pairs, example_shape, n_classes):
@@ -55,18 +55,19 @@ def load_data(dataset="mnist"):
     ----------
     dataset : str or path
         ``"mnist"``, which comes with this library; ``"fashion-mnist"`` or
-        ``"kmnist"``, downloaded once; or a path, as :func:`read_data` takes it.
+        ``"kmnist"``, which are downloaded once; or a path. :func:`read_data` lists
+        the kinds of files.
 
     Returns
     -------
     Splits, a list of three (inputs, labels) pairs: training, validation, test
-        Inputs are a floatX shared variable, (n_examples, n_features), labels an
-        int32 view, (n_examples,), of a floatX one.
+        Inputs are a floatX shared variable, (n_examples, n_features). Labels are an
+        int32 view, (n_examples,), of a floatX shared variable.
 
     Raises
     ------
     DatasetError
-        If the data set is not there or not valid.
+        If the data set is missing or not valid.
 
     Examples
     --------
@@ -89,13 +90,13 @@ def shared_dataset(data_xy, borrow=True):
     data_xy : (inputs, labels)
         Array-like, (n_examples, n_features) and (n_examples,).
     borrow : bool
-        Whether the shared variable may use the memory of a floatX array given.
+        If True, the shared variable may use the memory of the given array.
 
     Returns
     -------
     (floatX shared variable, int32 view of a floatX shared variable)
-        Labels are stored as floatX, since a GPU keeps only such data, and cast
-        to integers where they are used.
+        Labels are stored as floatX, because a GPU keeps only such data. They are
+        cast to integers where they are used.
     """
     data_x, data_y = data_xy
     shared_x = theano.shared(np.asarray(data_x, dtype=theano.config.floatX), borrow=borrow)
@@ -111,28 +112,28 @@ def read_data(dataset="mnist"):
     dataset : str or path
         A name of :data:`KNOWN_DATASETS`, or
 
-        - a folder with four IDX files, gzipped or not, under their usual names
-          (``train-images-idx3-ubyte.gz``, ...; with a prefix as in EMNIST, whose
-          transposed images are put upright);
-        - an ``.npz`` with ``x_train``, ``y_train``, ``x_test``, ``y_test`` and,
-          if it has a validation set of its own, ``x_valid``, ``y_valid``: rows,
-          (n_examples, n_features), or images, grey or with channels, in either
-          order that :func:`in_theano_order` takes;
-        - the tutorials' ``mnist.pkl.gz``, or a pickle of the same form, written
-          by Python 2 or 3. Where no such file is found, that name stands for
-          the MNIST that comes with this library.
+        - A folder with four IDX files, gzipped or not, with their usual names
+          (``train-images-idx3-ubyte.gz``, ...). A prefix is allowed, as in EMNIST.
+          The images of EMNIST are transposed; they are put upright.
+        - An ``.npz`` file with ``x_train``, ``y_train``, ``x_test`` and ``y_test``.
+          It may also have a validation set, ``x_valid`` and ``y_valid``. Inputs are
+          rows, (n_examples, n_features), or images, grey or with channels; see
+          :func:`in_theano_order` for the order of dimensions.
+        - The tutorials' ``mnist.pkl.gz``, or a pickle of the same form, written
+          by Python 2 or 3. If there is no file of this name, it means the MNIST
+          that comes with this library.
 
     Returns
     -------
     Splits, a list of three (inputs, labels) pairs: training, validation, test
-        float32 (n_examples, n_features), bytes divided by 256; int64
-        (n_examples,), from 0 to 65,535. Without a validation set in the files,
-        it is the last sixth of the training set.
+        Inputs: float32, (n_examples, n_features); bytes are divided by 256.
+        Labels: int64, (n_examples,), from 0 to 65,535. If the files have no
+        validation set, it is the last sixth of the training set.
 
     Raises
     ------
     DatasetError
-        If the data set is not there or not valid.
+        If the data set is missing or not valid.
     """
     path = Path(os.path.expanduser(dataset))
     if str(dataset) in KNOWN_DATASETS:

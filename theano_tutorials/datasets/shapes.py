@@ -15,16 +15,16 @@ def in_theano_order(images):
     Parameters
     ----------
     images : array-like
-        Of four dimensions, (n, channels, height, width) or (n, height, width,
-        channels). The second is meant where the last dimension may be channels,
-        1, 3 or 4, and the first one after n may not.
+        With four dimensions: (n, channels, height, width) or (n, height, width,
+        channels). The order is taken as the second one if the last dimension is 1,
+        3 or 4 and the dimension after n is not.
 
     Returns
     -------
     numpy.ndarray, of the same dtype
         (n, channels, height, width), or (n, height, width) if there is one
-        channel. An array of any other number of dimensions is returned as it is.
-        It shares the memory of an array given.
+        channel. An array with another number of dimensions is returned unchanged.
+        The result shares the memory of a given array.
 
     Examples
     --------
@@ -47,20 +47,20 @@ def common_shape(where, shapes):
     Parameters
     ----------
     where : object
-        What the message of an error begins with.
+        First words of an error message.
     shapes : list of tuple of int
-        Shape of an example in each set. Rows may stand beside grey images of as
-        many pixels.
+        Shape of an example in each set. One set may have rows and another grey
+        images with the same number of pixels.
 
     Returns
     -------
     tuple of int
-        That of the images, if any set has images.
+        The shape of the images, if any set has images.
 
     Raises
     ------
     DatasetError
-        If the sets do not fit each other.
+        If the shapes of the sets do not agree.
     """
     image_shapes = {shape for shape in shapes if len(shape) > 1}
     widths = [math.prod(shape) for shape in shapes]
@@ -80,13 +80,13 @@ def common_shape(where, shapes):
 
 
 def image_shape_of(example_shape):
-    """(channels, height, width) of the image that an example is, or None where it is none.
+    """Shape of an example as an image: (channels, height, width), or None if it is not an image.
 
     Parameters
     ----------
     example_shape : tuple of int
-        (height, width), or (channels, height, width), or (n_features,), which is a
-        square grey image if it is a square number.
+        (height, width), (channels, height, width) or (n_features,). If
+        ``n_features`` is a square number, the example is a square grey image.
     """
     if len(example_shape) == 1:
         side = math.isqrt(example_shape[0])

@@ -116,20 +116,20 @@ def open_run(output_dir, model, arguments, data, resume=False, overwrite=False, 
     Parameters
     ----------
     output_dir : path or None
-        Folder that keeps the run: metrics, best model, checkpoint and figures.
+        Directory of the run: metrics, best model, checkpoint and figures.
     model : str
         Name of the tutorial.
     arguments : dict
         Arguments of the ``train_*`` function by name: the hyper-parameters,
         ``dataset``, and what this function takes itself, which is left out.
     data : list
-        The data set, as :func:`checksum` takes it.
+        The data set. See :func:`checksum`.
     resume : bool
-        Go on with the run in that folder, from its last checkpoint.
+        Continue the run in this directory from its last checkpoint.
     overwrite : bool
-        Replace the run in that folder.
+        Replace the run in this directory with a new one.
     tensorboard : bool
-        Write TensorBoard event files into that folder, too.
+        Also write TensorBoard event files to this directory.
 
     Returns
     -------

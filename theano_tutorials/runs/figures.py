@@ -1,4 +1,4 @@
-"""The figures of a classifier's run: which there are, and what is in them."""
+"""The figures of a classifier's run."""
 
 import numpy as np
 import theano
@@ -7,19 +7,19 @@ import theano
 def draw_classifier(run, classifier, weights, datasets, batch_size):
     """Draw the learning curve, the first layer's weights, the confusion matrix and the mistakes of a run.
 
-    The weights and the mistakes are left out, with a line that says so, where
-    the examples are no images.
+    If the examples are not images, weights and mistakes are left out, and a line
+    says so.
 
     Parameters
     ----------
     run : Run
     classifier : object with ``input`` and ``y_pred``
     weights : shared variable
-        Of the first layer, (n_features, n_units), or of the first convolution,
-        (n_filters, n_channels, height, width).
+        Weights of the first layer, (n_features, n_units), or of the first
+        convolution, (n_filters, n_channels, height, width).
     datasets : theano_tutorials.datasets.Splits
     batch_size : int
-        Examples for which the classifier is compiled.
+        Number of examples in one call. A convolution is compiled for this number.
     """
     if run.folder is None:
         return

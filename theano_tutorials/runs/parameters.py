@@ -1,8 +1,8 @@
-"""Parameters of a model by name, and their file.
+"""Names of the parameters of a model, and their file.
 
-A name is the way to the parameter through the attributes of the model: ``W``,
+A name is the path to the parameter through the attributes of the model: ``W``,
 ``layer0.W``, ``sigmoid_layers.0.W``. A model is any object with ``params``, a
-list of shared variables; what among its attributes has ``params`` too is a layer.
+list of shared variables. An attribute that has ``params`` too is a layer.
 """
 
 from theano.compile import SharedVariable
@@ -17,20 +17,21 @@ def named_parameters(model):
     Parameters
     ----------
     model : object with ``params``
-        The parameters are attributes of it or of its layers; layers may be in
-        lists, tuples and dictionaries, and hold layers.
+        The parameters are attributes of the model or of its layers. Layers may be
+        in lists, tuples, dictionaries and other layers.
 
     Returns
     -------
     dict of str to shared variable
-        In the order of ``params``, each variable once. A variable that several
-        attributes hold (tied weights) has the name of the first.
+        In the order of ``params``, each variable once. If several attributes hold
+        the same variable (tied weights), it has the name of the first one.
 
     Raises
     ------
     TypeError
-        If no attribute holds one of ``params``, or ``params`` has nothing of a
-        layer: its parameters would be lost. The message lists them.
+        If an element of ``params`` is in no attribute, or ``params`` has no
+        parameter of a layer: these parameters would be lost. The message lists
+        them.
     """
     held = list(_held_by(model, "", set()))
     names = {variable: path for path, variable in reversed(held) if isinstance(variable, SharedVariable)}
@@ -88,14 +89,14 @@ def describe(model):
 
 
 def save_parameters(path, model):
-    """Write the parameters of a model to a safetensors file, by name, with its architecture.
+    """Save the parameters of a model, by name, to a safetensors file.
 
     Parameters
     ----------
     path : path
     model : object with ``params``
-        Its attribute ``architecture``, if there is one, is written too: what its
-        class is built from, in types of JSON.
+        If it has an attribute ``architecture``, a dict of JSON types, this is
+        saved too. :func:`theano_tutorials.load_model` needs it.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def load_parameters(path, model):
     ----------
     path : path
     model : object with ``params``
-        With the same names and shapes as the one that was saved.
+        Names and shapes must be those of the saved model.
 
     Raises
     ------
@@ -124,7 +125,7 @@ def load_parameters(path, model):
         If the parameters have no names; see :func:`named_parameters`.
     ValueError
         If it is not a safetensors file, or its names, shapes or dtypes are not
-        those of the model; nothing is set then.
+        those of the model. Then nothing is set.
     """
     values, _ = read_tensors(path)
     require_fit(path, model, values)

@@ -18,22 +18,22 @@ from theano_tutorials.runs.signals import signals_noted
 
 @dataclass
 class TrainingResult:
-    """What a training reached.
+    """The result of a training.
 
     Attributes
     ----------
     best_validation_loss, test_loss : float
-        Fractions of misclassified examples, in [0, 1], of the best model;
-        infinite and NaN where no validation took place.
+        Fractions of misclassified examples of the best model, in [0, 1]. Without
+        a validation they are infinite and NaN.
     best_iteration : int
-        Parameter updates made when the best model was seen, 0 before.
+        Number of parameter updates up to the best validation; 0 without one.
     n_epochs : int
-        Epochs begun.
+        Number of epochs that were begun.
     seconds : float
         Wall-clock time of the loop, without interruptions.
     model : object
-        The trained model, its parameters those of the best validation, or the
-        last ones where there is none.
+        The trained model, with the parameters of the best validation. Without a
+        validation, it has the last parameters.
     """
 
     best_validation_loss: float
@@ -45,12 +45,12 @@ class TrainingResult:
 
 
 class TrainingDiverged(ArithmeticError):
-    """The cost became NaN or infinite; the model holds its best parameters so far.
+    """The cost became NaN or infinite. The model has its best parameters so far.
 
     Attributes
     ----------
     result : TrainingResult
-        What was reached before.
+        The result up to there.
     """
 
     def __init__(self, message, result):
@@ -59,14 +59,14 @@ class TrainingDiverged(ArithmeticError):
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """A signal ended the training; the model holds its best parameters so far.
+    """A signal ended the training. The model has its best parameters so far.
 
     Attributes
     ----------
     signal : signal.Signals
         SIGINT (Ctrl-C) or SIGTERM.
     result : TrainingResult
-        What was reached before.
+        The result up to there.
     """
 
     def __init__(self, number, result):
@@ -76,33 +76,35 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 class Session:
-    """One phase of a training, from where its checkpoint stands to its end.
+    """One phase of a training, from its checkpoint to its end.
 
     Parameters
     ----------
     phase : str
-        Its name among the phases of the run.
+        Name of the phase.
     state : TrainingState
     n_batches : int
-        Minibatches of an epoch.
+        Number of minibatches in an epoch.
     n_epochs : int
-        Epochs, counted from the beginning of the phase.
+        Number of epochs, counted from the beginning of the phase.
     run : Run, optional
         Keeps results and state.
 
     Attributes
     ----------
     epoch : int
-        Epochs begun; at the start of a ``with`` block those that are complete.
+        Number of epochs that were begun. At the start of a ``with`` block, the
+        number of complete epochs.
     done : bool
-        Set by the loop where it shall end before its last epoch.
+        The loop sets it to end before its last epoch.
 
     Raises
     ------
     TrainingDiverged
         If the cost of a minibatch is NaN or infinite.
     TrainingInterrupted
-        If SIGINT (Ctrl-C) or SIGTERM arrives: after the minibatch and a checkpoint.
+        If SIGINT (Ctrl-C) or SIGTERM arrives. Raised after the current minibatch
+        and a checkpoint.
     TypeError
         If a run cannot keep what the functions update.
     ValueError
@@ -161,13 +163,13 @@ class Session:
         self._has_news = False
 
     def note_cost(self, cost, expected_end=math.inf):
-        """Take note of what a minibatch costs.
+        """Add the cost of a minibatch to the sum, and advance the progress bar.
 
         Parameters
         ----------
         cost : float or numpy.ndarray without dimensions
         expected_end : float
-            Minibatches after which the loop would end before its last epoch.
+            Number of minibatches after which the loop will end by itself.
         """
         cost = float(cost)
         state = self._state
@@ -181,12 +183,12 @@ class Session:
         self._bar.advance(cost, min(self._last_iteration, expected_end))
 
     def mean_cost(self, n_minibatches):
-        """Mean cost of the minibatches since the last call; the loop knows how many there were."""
+        """Mean cost of the minibatches since the last call. The loop knows their number."""
         total, self._state.cost_sum = self._state.cost_sum, 0.0
         return total / n_minibatches
 
     def record(self, lines, **metrics):
-        """Print lines, and keep a row of metrics: numbers by name, None where there is none."""
+        """Print lines, and keep a row of metrics: numbers by name, None for a missing number."""
         for line in lines:
             self._bar.write(line)
         self._run.record(self._phase, metrics)
@@ -197,7 +199,7 @@ class Session:
         return round(self._seconds_before + time.perf_counter() - self._started, 3)
 
     def result(self):
-        """What has been reached: a :class:`TrainingResult`."""
+        """The result so far: a :class:`TrainingResult`."""
         early_stopping = self._state.early_stopping
         return TrainingResult(
             best_validation_loss=early_stopping.best_loss if early_stopping else math.inf,

@@ -1,4 +1,4 @@
-"""A saved model as an ONNX file, which other programs run without Theano.
+"""Export a saved model to an ONNX file. Other programs run it without Theano.
 
 The graph of the model is translated by :mod:`theano_tutorials.saved.onnx_graph`.
 """
@@ -18,18 +18,18 @@ def export_onnx(model_path, onnx_path, model_class=None):
     input or output    dtype    shape
     =================  =======  ==============  ===================================
     ``images``         float32  (N, n_in)       byte / 256, for any N
-    ``probabilities``  float32  (N, n_classes)  of each class
+    ``probabilities``  float32  (N, n_classes)  probability of each class
     ``digit``          int64    (N,)            the most probable class
     =================  =======  ==============  ===================================
 
     Parameters
     ----------
     model_path : path
-        Folder of a run, or a file, as :func:`theano_tutorials.load_model` takes it.
+        Directory of a run, or its file ``best_model.safetensors``.
     onnx_path : path
-        File to write, whose name ends in ``.onnx``; replaced if it is there.
+        File to write. Its name ends in ``.onnx``. An old file is replaced.
     model_class : type, optional
-        As :func:`theano_tutorials.load_model` takes it.
+        See :func:`theano_tutorials.load_model`.
 
     Raises
     ------
@@ -38,8 +38,8 @@ def export_onnx(model_path, onnx_path, model_class=None):
     OSError
         If a file cannot be read or written.
     ValueError
-        If the model is not valid or no classifier, its graph has an Op that is not
-        translated, or the name does not end in ``.onnx``.
+        If the model is not valid or not a classifier, if its graph has an Op that
+        cannot be translated, or if the name does not end in ``.onnx``.
     """
     try:
         from theano_tutorials.saved.onnx_graph import onnx_model

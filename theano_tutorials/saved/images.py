@@ -1,4 +1,4 @@
-"""Image files made into digits as MNIST has them.
+"""Convert image files to digits like those of MNIST.
 
 MNIST's digits were scans of black ink on white paper. They were inverted, scaled
 to fit 20 x 20 pixels with their proportions kept, grey where a pixel is partly
@@ -24,15 +24,15 @@ _NOISE = 1 / 8  # of the strongest ink; what is fainter does not count for the b
 
 
 class Digit(NamedTuple):
-    """An image as MNIST would have it.
+    """An image in the form of MNIST's images.
 
     Attributes
     ----------
     pixels : numpy.ndarray, uint8, (28, 28)
         Light ink on black.
     preparation : str
-        What was done, for instance "inverted, 120 x 180 pixels of 300 x 200
-        scaled to 13 x 20, centred".
+        Description of the conversion, for instance "inverted, 120 x 180 pixels of
+        300 x 200 scaled to 13 x 20, centred".
     """
 
     pixels: np.ndarray
@@ -40,24 +40,27 @@ class Digit(NamedTuple):
 
 
 def read_digit(path):
-    """Read an image file of one digit, of any size and mode, as MNIST would have it.
+    """Read an image file of one digit, and convert it to an image like those of MNIST.
 
-    - Colours become grey, transparent parts white. Of an animation the first
-      frame counts. A photograph is turned upright by its EXIF orientation.
-    - The median of the image's border is the background. If the darkest pixel
-      is farther from it than the lightest, the ink is dark, and inverted.
-    - The rectangle around the ink is scaled to fit 20 x 20 pixels, and the
-      strongest ink becomes 255.
-    - It is moved, by whole pixels, so that the centre of mass is in the centre
-      of 28 x 28 black pixels.
+    The image may have any size and any colour mode.
 
-    An image of MNIST hardly changes. The background should be of an even
-    brightness, and hold nothing but the digit.
+    - Colours become grey. Transparent parts become white. Only the first frame of
+      an animation is used. The EXIF orientation turns a photograph upright.
+    - The background is the median of the image's border. If the darkest pixel is
+      farther from it than the lightest pixel, the ink is dark; then the image is
+      inverted.
+    - The rectangle around the ink is scaled to fit 20 x 20 pixels. The strongest
+      ink becomes 255.
+    - The digit is moved by whole pixels, so that its centre of mass is in the
+      centre of 28 x 28 black pixels.
+
+    An image of MNIST hardly changes. The background should have an even
+    brightness. It should contain nothing but the digit.
 
     Parameters
     ----------
     path : path
-        A file of a format that Pillow reads, EPS aside, since that is a program.
+        A file in a format that Pillow reads. EPS is refused, because it is a program.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def read_digit(path):
     OSError
         If the file cannot be read.
     ValueError
-        If it is not an image, damaged, too large to be unpacked, or blank.
+        If it is not an image, or is damaged, too large or blank.
     """
     with open(path, "rb") as file:
         try:

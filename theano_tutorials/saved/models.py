@@ -1,14 +1,14 @@
-"""A saved model put to use: its layers again, and the probabilities of the classes of examples.
+"""Load a saved model, and compute the probabilities of the classes of examples.
 
-A class says itself how its models are built from what is saved of them:
+The class of a model says how the model is built again:
 
-- ``model.architecture``: a dict, in types of JSON, of the sizes of a model;
-- ``from_parameters(parameters, **architecture)``: a class method that builds the
-  model over shared variables, by name as :func:`named_parameters` names them, and
-  thus draws none at random; its ``input`` is for any number of examples;
-- ``model.example_shape``: shape of one example, for classifiers;
-- ``model.p_y_given_x``: of classifiers, what :attr:`LoadedModel.predict` computes
-  from ``model.input``.
+- ``model.architecture`` is a dict of the sizes of the model, in types of JSON.
+- ``from_parameters(parameters, **architecture)`` is a class method. It builds the
+  model from shared variables by name (see :func:`named_parameters`). So it draws no
+  weights at random. The ``input`` of this model accepts any number of examples.
+- ``model.example_shape`` is the shape of one example. Only classifiers need it.
+- ``model.p_y_given_x`` is what :attr:`LoadedModel.predict` computes from
+  ``model.input``. Only classifiers have it.
 """
 
 import inspect
@@ -29,20 +29,19 @@ _BLOCK = 500  # examples at a time, so that the memory does not grow with their 
 
 
 class LoadedModel(NamedTuple):
-    """A model with its parameters set, and a compiled function.
+    """A model with its saved parameters, and a compiled function.
 
     Attributes
     ----------
     model : object
-        Of the class that was saved.
-    predict : function, or None where the model is no classifier
-        Of examples, for any n: rows (n, n_features), grey images (n, height, width)
-        or images in colour, with the channels first or last, as
-        :func:`theano_tutorials.load_data` takes them. uint8 is divided by 256 as in
-        training; floats have the scale of training. Returns the probability of each
-        class, floatX, (n, n_classes).
-        Raises ValueError for other shapes and dtypes and for values that are NaN or
-        infinite.
+        An object of the class that was saved.
+    predict : function, or None if the model is not a classifier
+        ``predict(examples)`` returns the probability of each class, floatX,
+        (n, n_classes). Examples, for any n, are rows (n, n_features), grey images
+        (n, height, width), or colour images with the channels first or last. uint8
+        is divided by 256, as in training. Floats must have the scale of training.
+        Raises ValueError for other shapes and dtypes, and for values that are NaN
+        or infinite.
     """
 
     model: object
@@ -50,15 +49,15 @@ class LoadedModel(NamedTuple):
 
 
 def load_model(path, model_class=None):
-    """Build a saved model again, and compile a function that classifies examples.
+    """Load a saved model, and compile a function that classifies examples.
 
     Parameters
     ----------
     path : path
-        Folder of a run, which holds ``best_model.safetensors``, or such a file.
+        Directory of a run, or its file ``best_model.safetensors``.
     model_class : type, optional
-        Class of the model, where it is not one of this library; see the module's
-        docstring.
+        Class of the model, if it is not a class of this library. The docstring of
+        this module says what it needs.
 
     Returns
     -------
@@ -70,10 +69,10 @@ def load_model(path, model_class=None):
     OSError
         If the file cannot be read.
     TypeError
-        If the class does not build a model of the parameters that it is given.
+        If the class builds a model with parameters that have no names.
     ValueError
-        If it is not a whole file of this library, of another class, or
-        architecture and parameters in it do not fit each other.
+        If the file is damaged, was written for another class, or has an
+        architecture that does not agree with its parameters.
 
     Examples
     --------
@@ -135,17 +134,17 @@ def _scaled(images):
 
 
 def evaluate_model(predict, dataset):
-    """Errors over all examples of the validation and the test set.
+    """Errors on all examples of the validation and the test set.
 
-    Training leaves out the last partial minibatch, this does not: the two may
-    differ by a little.
+    Training leaves out the last partial minibatch. So its errors may be a little
+    different.
 
     Parameters
     ----------
     predict : function
-        As :func:`load_model` compiles it.
+        See :class:`LoadedModel`.
     dataset : str or path
-        As :func:`theano_tutorials.datasets.read_data` takes it.
+        See :func:`theano_tutorials.datasets.read_data`.
 
     Returns
     -------
@@ -155,36 +154,36 @@ def evaluate_model(predict, dataset):
     Raises
     ------
     ValueError
-        If the data set is not there, not valid, or of images of another size.
+        If the data set is missing, is not valid, or has images of another size.
     """
     _, *splits = read_data(dataset)
     return tuple(float(np.mean(predict(images).argmax(axis=1) != labels)) for images, labels in splits)
 
 
 def read_model(path, model_class=None):
-    """Read a saved model and build it again, for any number of examples.
+    """Load a saved model, for any number of examples.
 
     Parameters
     ----------
     path, model_class
-        As :func:`load_model` takes them.
+        See :func:`load_model`.
 
     Returns
     -------
     object
-        Of ``model_class``, or of the library's class that the file names.
+        An object of ``model_class``, or of the library's class that the file names.
 
     Raises
     ------
     OSError, TypeError, ValueError
-        As :func:`load_model`.
+        See :func:`load_model`.
     """
     path = Path(path)
     if path.is_dir():
         path = path / BEST_MODEL
         if not path.exists():
             raise FileNotFoundError(
-                f"{path.parent} holds no {BEST_MODEL}: expected the folder of a run that was validated, "
+                f"{path.parent} holds no {BEST_MODEL}: expected the directory of a run that has a best model, "
                 "or a .safetensors file"
             )
     tensors, metadata = read_tensors(path)
