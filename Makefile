@@ -1,5 +1,5 @@
 # make train: everything from nothing, then logistic regression on MNIST.
-# make test: the same, then the tests. Other targets: see README.md.
+# make test: the same, then the tests. make check: the quick ones. Other targets: see README.md.
 
 VENV := .venv
 # The first interpreter that runs; theano_tutorials/backend/machine.py says whether it will do.
@@ -13,7 +13,7 @@ KILLS ?= 100
 PYGPU := /usr/lib/python3/dist-packages/pygpu
 OPENCL_PACKAGES := python3-pygpu libgpuarray-dev libclblast-dev ocl-icd-libopencl1 pocl-opencl-icd
 
-.PHONY: setup train test opencl test-opencl fuzz soak bench lint format wheel clean
+.PHONY: setup train check test opencl test-opencl fuzz soak bench lint format wheel clean
 
 setup: $(INSTALLED)
 
@@ -27,6 +27,10 @@ $(INSTALLED): pyproject.toml
 
 train: setup
 	@$(VENV)/bin/python scripts/train_logreg.py
+
+# For every save of a file.
+check: setup
+	@$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not fuzz"
 
 test: setup
 	@$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
@@ -63,7 +67,7 @@ fuzz: setup
 	HYPOTHESIS_PROFILE=fuzz $(VENV)/bin/python -m pytest -m fuzz tests
 
 soak: setup
-	KILLS=$(KILLS) $(VENV)/bin/python -m pytest -k killed tests/runs tests/test_own_model.py
+	KILLS=$(KILLS) $(VENV)/bin/python -m pytest --numprocesses 2 -k killed tests/runs tests/test_own_model.py
 
 # About an hour on an idle machine of two cores; writes docs/performance.md.
 bench: setup $(PEERS)/installed

@@ -122,7 +122,7 @@ def _options(function):
     del options["device"]  # set before the import above
     if options["output_dir"] is None:
         if options["resume"] or options["overwrite"]:
-            raise ValueError("--resume and --overwrite need the folder of a run: give --output-dir")
+            raise ValueError("--resume and --overwrite need the directory of a run: give --output-dir")
         options["output_dir"] = _new_folder(function, time.strftime("%Y-%m-%dT%H-%M-%S"))
     return options
 

@@ -272,6 +272,7 @@ def winograd_problems(draw):
     return [strided(a, draw(ways)) if a.ndim == 4 else a for a in [*arrays, gout]]
 
 
+@pytest.mark.slow
 @given(problem=winograd_problems())
 def test_winograd_equals_the_formulas(winograd_functions, problem):
     x, W, b, g = problem
@@ -448,6 +449,7 @@ print(digests.pop())
 """
 
 
+@pytest.mark.slow
 def test_same_bits_whatever_the_threads_and_after_a_fork():
     results = []
     for n in (1, 2, 3):
@@ -466,6 +468,7 @@ def test_same_bits_whatever_the_threads_and_after_a_fork():
     assert len(set(results)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -18,6 +18,7 @@ PAGES = sorted(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[0])
 def test_python_in_readme(block, tmp_path):
     finished = subprocess.run(

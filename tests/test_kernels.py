@@ -268,6 +268,7 @@ def test_each_rewrite_is_left_out_by_its_name_and_by_the_tag(rewrite, op):
         assert op not in ops(theano.function([x, b, y], outputs, mode=mode.excluding(name)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -317,6 +318,7 @@ labels = np.arange(600, dtype="int32") % 10
 """
 
 
+@pytest.mark.slow
 def test_the_number_of_threads_does_not_change_the_bits():
     code = _TRAINING + (
         "costs = [float(train(images, labels)) for _ in range(5)]\n"
@@ -325,6 +327,7 @@ def test_the_number_of_threads_does_not_change_the_bits():
     assert len({run_python(code, OMP_NUM_THREADS=n) for n in "123"}) == 1
 
 
+@pytest.mark.slow
 def test_a_forked_process_goes_on():
     code = _TRAINING + (
         "import os\n"
@@ -344,6 +347,7 @@ def test_a_forked_process_goes_on():
     assert run_python(code, OMP_NUM_THREADS="3") == "the same\n"
 
 
+@pytest.mark.slow
 def test_signals_are_left_to_the_threads_that_know_of_them():
     code = _TRAINING + (
         "import os, pathlib, re\n"
@@ -370,6 +374,7 @@ def test_without_a_compiler_theano_keeps_its_own_ops():
     assert run_python(code, THEANO_FLAGS=f"{flags},cxx=") == "['Elemwise{tanh,no_inplace}']\n"
 
 
+@pytest.mark.slow
 def test_products_are_left_to_a_blas_with_threads_of_its_own():
     code = (
         "import theano_tutorials, theano, theano.tensor as T\n"

@@ -33,6 +33,7 @@ def cases(shapes, tutorials):
     return [pytest.param(shape, name, id=f"{name}-{case}") for case, shape in shapes.items() for name in tutorials]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "name"), cases(IMAGES, TUTORIALS) + cases(ROWS, [name for name in TUTORIALS if name != "lenet"])
 )
@@ -65,6 +66,7 @@ def test_a_run_on_own_data_is_whole_and_its_model_is_used(shape, name, tmp_path,
     assert taken.shape == ["N", math.prod(shape)]
 
 
+@pytest.mark.slow
 def test_sizes_that_numpy_computed_are_those_of_python(tmp_path):
     dataset, _, labels = write(tmp_path, (20, 16))
     rng = np.random.default_rng(0)

@@ -15,6 +15,8 @@ from theano_tutorials import load_model
 from theano_tutorials.saved import evaluate_model
 from theano_tutorials.saved.images import read_digit
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 

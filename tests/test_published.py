@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from models import TUTORIALS, as_options
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 

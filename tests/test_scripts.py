@@ -25,6 +25,8 @@ from models import TUTORIALS, as_options
 import theano_tutorials
 from theano_tutorials import datasets
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 ENDLESS = ["--batch-size", "50", "--n-epochs", "100000000", "--patience", "1000000000"]
 A_WHILE = 60  # seconds

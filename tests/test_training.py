@@ -101,6 +101,7 @@ class NoParameters:
 NO_PARAMETERS = NoParameters()
 
 
+@pytest.mark.slow
 @settings(max_examples=3000)
 @given(
     data=st.data(),

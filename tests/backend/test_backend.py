@@ -15,6 +15,8 @@ import theano.tensor as T
 
 from theano_tutorials import backend
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 UNSET = dict.fromkeys(["THEANO_FLAGS", "THEANORC", *backend.blas.THREAD_VARIABLES])
 

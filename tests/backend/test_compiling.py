@@ -22,6 +22,8 @@ from theano.gof import cmodule
 
 from theano_tutorials.backend.compiling import batches, header, process
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 A_WHILE = 600  # seconds; only a hang takes as long
 

@@ -13,6 +13,8 @@ import pytest
 
 from theano_tutorials.backend import devices
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SCRIPTS = {
     "train_logreg.py": [],

@@ -27,6 +27,45 @@ static double difference(const float* values, const std::vector<double>& expecte
     return most;
 }
 
+// The formulas, which take most of the time, without sanitizers: those are for the kernels.
+#define FORMULA __attribute__((noinline, no_sanitize("address"), no_sanitize("undefined"))) static
+
+// Of each tap of a filter, over all channels: the pixel of its window, from the first one, and its own place in W.
+struct Taps {
+    std::vector<long> pixels, weights;
+    explicit Taps(const ConvPoolSizes& s) {
+        for (long c = 0; c < s.channels; ++c)
+            for (long y = 0; y < s.filter_height; ++y)
+                for (long z = 0; z < s.filter_width; ++z) {
+                    const long tap = y * s.filter_width + z;
+                    pixels.push_back((c * s.height + y) * s.width + z);
+                    weights.push_back(c * s.taps() + (s.flipped ? s.taps() - 1 - tap : tap));
+                }
+    }
+};
+
+FORMULA double window_sum(const Taps& taps, const float* window, const float* W) {
+    const long *pixels = taps.pixels.data(), *weights = taps.weights.data(), n = taps.pixels.size();
+    double sum = 0;
+    for (long t = 0; t < n; ++t) sum += double(window[pixels[t]]) * W[weights[t]];
+    return sum;
+}
+
+FORMULA bool equal_windows(const Taps& taps, const float* first, const float* other) {
+    const long *pixels = taps.pixels.data(), n = taps.pixels.size();
+    for (long t = 0; t < n; ++t)
+        if (first[pixels[t]] != other[pixels[t]]) return false;
+    return true;
+}
+
+FORMULA void add_gradients(const Taps& taps, double g, const float* window, const float* W, double* dx, double* dW) {
+    const long *pixels = taps.pixels.data(), *weights = taps.weights.data(), n = taps.pixels.size();
+    for (long t = 0; t < n; ++t) {
+        dW[weights[t]] += g * window[pixels[t]];
+        dx[pixels[t]] += g * W[weights[t]];
+    }
+}
+
 static bool check(const ConvPoolSizes& s, bool winograd, std::mt19937& random) {
     const long n_x = s.images * s.pixels(), n_W = s.filters * s.channels * s.taps();
     const long n_out = s.images * s.filters * s.pools();
@@ -63,26 +102,19 @@ static bool check(const ConvPoolSizes& s, bool winograd, std::mt19937& random) {
     std::vector<double> want_out(n_out), want_dW(n_W), want_db(s.filters), want_dx(n_x);
     bool masks = true;
     long n_equal = 0;
+    const Taps taps(s);
     for (long o = 0; o < n_out; ++o) {
         const long column = o % s.columns(), row = o / s.columns() % s.rows(), f = o / s.pools() % s.filters;
         const long i = o / s.pools() / s.filters;
-        const auto each_tap = [&](int k, const auto& call) {
-            for (long c = 0; c < s.channels; ++c)
-                for (long y = 0; y < s.filter_height; ++y)
-                    for (long z = 0; z < s.filter_width; ++z)
-                        call(((i * s.channels + c) * s.height + 2 * row + k / 2 + y) * s.width + 2 * column + k % 2 + z,
-                             (f * s.channels + c) * s.taps() +
-                                 (s.flipped ? (s.filter_height - 1 - y) * s.filter_width + s.filter_width - 1 - z
-                                            : y * s.filter_width + z));
-        };
-        double sums[4] = {};
-        for (int k = 0; k < 4; ++k) each_tap(k, [&](long from, long tap) { sums[k] += double(x[from]) * W[tap]; });
+        long places[4];
+        for (int k = 0; k < 4; ++k)
+            places[k] = (i * s.channels * s.height + 2 * row + k / 2) * s.width + 2 * column + k % 2;
+        const long filter = f * s.channels * s.taps();
+        double sums[4];
+        for (int k = 0; k < 4; ++k) sums[k] = window_sum(taps, &x[places[k]], &W[filter]);
         const double top = *std::max_element(sums, sums + 4);
         for (int k = 1; k < 4; ++k) {
-            std::vector<float> first, other;
-            each_tap(0, [&](long from, long) { first.push_back(x[from]); });
-            each_tap(k, [&](long from, long) { other.push_back(x[from]); });
-            if (first != other) continue;
+            if (!equal_windows(taps, &x[places[0]], &x[places[k]])) continue;
             ++n_equal;
             masks &= (mask[o] >> k & 1) == (mask[o] & 1);
         }
@@ -92,11 +124,7 @@ static bool check(const ConvPoolSizes& s, bool winograd, std::mt19937& random) {
         for (int k = 0; k < 4; ++k) {
             const bool hit = mask[o] >> k & 1;
             masks &= hit ? sums[k] >= top - near : sums[k] < top || near > 0;
-            if (hit)
-                each_tap(k, [&](long at, long tap) {
-                    want_dW[tap] += g * x[at];
-                    want_dx[at] += g * W[tap];
-                });
+            if (hit) add_gradients(taps, g, &x[places[k]], &W[filter], &want_dx[places[k]], &want_dW[filter]);
         }
         masks &= mask[o] > 0 && mask[o] < 16;
     }

@@ -27,6 +27,8 @@ from theano_tutorials import read_data, train_mlp
 from theano_tutorials.runs.directory import BEST_MODEL, CHECKPOINT, CONFIG, METRICS, SECONDS
 from theano_tutorials.runs.tensors import read_tensors, write_tensors
 
+pytestmark = pytest.mark.slow
+
 KILLS = int(os.environ.get("KILLS", "3"))
 SEED = 2026
 SCRIPTS = Path(__file__).parents[2] / "scripts"

@@ -66,6 +66,7 @@ FIGURES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
 def test_figure_is_an_image_and_the_same_each_time(name):
     png = FIGURES[name]()

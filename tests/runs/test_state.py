@@ -73,6 +73,7 @@ def rows(path):
         return [{name: text for name, text in row.items() if name != "seconds"} for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in TRAININGS if kind != "phases"])
 def test_killed_runs_of_every_kind_of_state_end_with_the_same_bits(kind, tmp_path):
     finish(kind, tmp_path / "reference")
@@ -88,6 +89,7 @@ def test_killed_runs_of_every_kind_of_state_end_with_the_same_bits(kind, tmp_pat
     assert_same_run(tmp_path / "run", tmp_path / "reference")
 
 
+@pytest.mark.slow
 def test_killed_runs_go_on_in_the_phase_where_they_were(tmp_path):
     finish("phases", tmp_path / "reference")
     at_random = random.Random(SEED)

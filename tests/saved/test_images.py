@@ -65,6 +65,7 @@ VARIANTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_digits_drawn_in_other_ways_are_read_as_well(name, digits, saved_models, tmp_path):
     images, labels = (part[:200] for part in digits)

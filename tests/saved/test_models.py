@@ -59,7 +59,7 @@ def test_a_folder_stands_for_its_best_model(saved_models, tmp_path, digits):
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"holds no best_model\.safetensors: expected the folder of a run"):
+    with pytest.raises(FileNotFoundError, match=r"holds no best_model\.safetensors: expected the directory of a run"):
         load_model(tmp_path)
 
 

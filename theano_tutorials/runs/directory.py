@@ -152,7 +152,7 @@ def open_run(output_dir, model, arguments, data, resume=False, overwrite=False, 
         raise ValueError("resume and overwrite exclude each other: give one of them")
     if output_dir is None:
         if resume or overwrite or tensorboard:
-            raise ValueError("resume, overwrite and tensorboard need the folder of a run: give output_dir")
+            raise ValueError("resume, overwrite and tensorboard need the directory of a run: give output_dir")
         return NO_RUN
     return Run(Path(output_dir), model, arguments, data, resume, overwrite, tensorboard)
 
