@@ -43,7 +43,7 @@ def _arguments():
         parents=[DEVICE],
     )
     parser.add_argument("model", metavar="RUN", help="directory of a run, or its file best_model.safetensors")
-    parser.add_argument("images", metavar="IMAGE", nargs="*", help="image file of one digit, in a format that Pillow reads")
+    parser.add_argument("images", metavar="IMAGE", nargs="*", help="image of one digit, in a format that Pillow reads")
     parser.add_argument(
         "--evaluate",
         metavar="DATASET",

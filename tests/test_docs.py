@@ -63,7 +63,8 @@ def room_of(path):
 
 
 def test_the_table_of_rooms_is_the_tree():
-    rooms = {name.removeprefix("theano_tutorials/") for place, *_ in table_under("The rooms") for name in code_in(place)}
+    places = [name for place, *_ in table_under("The rooms") for name in code_in(place)]
+    rooms = {name.removeprefix("theano_tutorials/") for name in places}
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
     paths = [Path(line) for line in tracked.stdout.splitlines()]
     folders = {f"{path.parts[0]}/" for path in paths if len(path.parts) > 1 and not path.parts[0].startswith(".")}
@@ -74,8 +75,7 @@ def test_the_table_of_rooms_is_the_tree():
 
 @pytest.mark.parametrize("room", ["datasets", "runs", "saved", "backend"])
 def test_every_module_of_a_room_is_named(room):
-    named = {name for text in code_in(DESIGN) for name in [text.rstrip("/")]}
-    assert {path.stem for path in (LIBRARY / room).rglob("[!_]*.py")} <= named
+    assert {path.stem for path in (LIBRARY / room).rglob("[!_]*.py")} <= {*code_in(DESIGN)}
 
 
 def imports_of(path):
@@ -88,7 +88,7 @@ def imports_of(path):
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.split(".")[0] == "theano_tutorials":
-                    yield (alias.name.split(".") + ["__init__"])[1]
+                    yield [*alias.name.split("."), "__init__"][1]
 
 
 def test_rooms_import_what_the_table_says():
