@@ -1,4 +1,4 @@
-"""The Theano Deep Learning Tutorials on a machine of today.
+"""The Theano Deep Learning Tutorials on a computer of today.
 
 Importing this package imports Theano and makes it work; see
 :mod:`theano_tutorials.backend`.

@@ -38,18 +38,17 @@ LEAST_SIZE = POOL_SIZE * (FILTER_SIZE + POOL_SIZE - 1) + FILTER_SIZE - 1
 class LeNetConvPoolLayer:
     """Convolution, max-pooling, bias and tanh.
 
-    ``tanh(max_pool(input * W) + b)`` with a valid convolution (filters are
-    flipped) and pooling without overlap, borders that do not fill a pool left
-    out.
+    ``tanh(max_pool(input * W) + b)``. The convolution is valid, and filters are
+    flipped. Pools do not overlap. A border that does not fill a pool is left out.
 
     Parameters
     ----------
     rng : numpy.random.RandomState
-        Draws the initial weights, where ``W`` is not given.
+        Draws the initial weights, if ``W`` is not given.
     input : symbolic 4-tensor, floatX, of shape ``image_shape``
     filter_shape : (n_filters, n_input_maps, filter_height, filter_width)
     image_shape : (batch_size, n_input_maps, image_height, image_width)
-        A batch size of None stands for any.
+        A batch size of None means any number of images.
     poolsize : (rows, columns)
     W : shared variable, floatX, of shape ``filter_shape``, optional
         Filters to use; by default new ones, uniform within
@@ -70,11 +69,11 @@ class LeNetConvPoolLayer:
     Raises
     ------
     TypeError
-        If ``input`` has not four dimensions, or ``W`` or ``b`` is not a shared
-        variable.
+        If ``input`` does not have four dimensions, or ``W`` or ``b`` is not a
+        shared variable.
     ValueError
-        If the shapes do not fit each other, or the image is too small for the
-        filter and the pool.
+        If the shapes do not agree, or the image is too small for the filter and
+        the pool.
 
     Examples
     --------
@@ -128,11 +127,12 @@ class LeNet5:
     Parameters
     ----------
     rng : numpy.random.RandomState
-        Draws the initial weights, layer by layer from the image upwards.
+        Draws the initial weights, layer by layer, beginning at the image.
     input : symbolic matrix, floatX, (batch_size, channels * height * width)
-        Images: channel by channel, each row by row.
+        Each row is an image: channel by channel, and each channel row by row.
     batch_size : int or None
-        Images in ``input``: convolution is compiled for it. None stands for any number.
+        Number of images in ``input``. The convolution is compiled for it. None means
+        any number.
     nkerns : (int, int)
         Number of filters in each of the two convolutions.
     n_out : int
@@ -148,14 +148,15 @@ class LeNet5:
     layer2 : HiddenLayer
     layer3 : LogisticRegression
     params : list
-        Those of ``layer3``, ``layer2``, ``layer1`` and ``layer0``, in this order.
+        The parameters of ``layer3``, ``layer2``, ``layer1`` and ``layer0``, in this
+        order.
     architecture : dict
-        ``nkerns``, ``n_out`` and, unless it is that of MNIST, ``image_shape``, from
-        which :meth:`from_parameters` builds it again.
+        ``nkerns``, ``n_out`` and ``image_shape``, for :meth:`from_parameters`. The
+        ``image_shape`` of MNIST is left out.
     example_shape : tuple of int
         ``image_shape``.
     p_y_given_x, y_pred, negative_log_likelihood, errors
-        Those of ``layer3``.
+        The same as in ``layer3``.
 
     Raises
     ------
@@ -223,7 +224,7 @@ class LeNet5:
 
     @classmethod
     def from_parameters(cls, parameters, nkerns, n_out, image_shape=MNIST_SHAPE):
-        """Build a saved model again, for any batch size: from shared variables by name and its ``architecture``."""
+        """Build a saved model, for any batch size, from shared variables by name and from its ``architecture``."""
         return cls(None, T.matrix("x"), None, nkerns, n_out, image_shape, parameters)
 
 

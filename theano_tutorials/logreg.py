@@ -23,7 +23,7 @@ from theano_tutorials.training import EarlyStopping, compile_functions, sgd_upda
 
 
 class LogisticRegression:
-    """Softmax over an affine map of the input: the last layer of every classifier here.
+    """Softmax of an affine map of the input: the last layer of every classifier here.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ class LogisticRegression:
     params : list
         ``[W, b]``.
     architecture : dict
-        ``n_in`` and ``n_out``, from which :meth:`from_parameters` builds it again.
+        ``n_in`` and ``n_out``, for :meth:`from_parameters`.
     example_shape : tuple of int
-        Of a row of ``input``: ``(n_in,)``.
+        Shape of one example: ``(n_in,)``.
     p_y_given_x : symbolic matrix, floatX, (n_examples, n_out)
         Probability of each class.
     y_pred : symbolic vector, int64, (n_examples,)
@@ -51,7 +51,7 @@ class LogisticRegression:
     Raises
     ------
     TypeError
-        If ``input`` is not a matrix, or ``W`` or ``b`` not a shared variable.
+        If ``input`` is not a matrix, or ``W`` or ``b`` is not a shared variable.
     ValueError
         If a size is below one or a given parameter has another shape.
 
@@ -82,14 +82,14 @@ class LogisticRegression:
 
     @classmethod
     def from_parameters(cls, parameters, n_in, n_out):
-        """Build a saved model again: from shared variables by name and its ``architecture``."""
+        """Build a saved model from shared variables by name and from its ``architecture``."""
         return cls(T.matrix("x"), n_in, n_out, parameters["W"], parameters["b"])
 
     def negative_log_likelihood(self, y):
         """Mean of ``-log P(Y = y | x)`` over the minibatch.
 
-        The mean, not the sum, so that the learning rate depends less on the
-        batch size.
+        It is the mean, not the sum, so that the learning rate depends less on
+        the batch size.
 
         Parameters
         ----------

@@ -34,7 +34,7 @@ def glorot_uniform(rng, fan_in, fan_out, shape, scale=1):
     ----------
     rng : numpy.random.RandomState
     fan_in, fan_out : int
-        Connections into and out of a unit.
+        Number of connections into and out of a unit.
     shape : tuple of int
     scale : float
         1 for tanh, 4 for the logistic sigmoid.
@@ -57,7 +57,7 @@ class HiddenLayer:
     Parameters
     ----------
     rng : numpy.random.RandomState
-        Draws the initial weights, where ``W`` is not given.
+        Draws the initial weights, if ``W`` is not given.
     input : symbolic matrix, floatX, (n_examples, n_in)
     n_in, n_out : int
         Number of input features and of hidden units.
@@ -78,7 +78,7 @@ class HiddenLayer:
     Raises
     ------
     TypeError
-        If ``input`` is not a matrix, or ``W`` or ``b`` not a shared variable.
+        If ``input`` is not a matrix, or ``W`` or ``b`` is not a shared variable.
     ValueError
         If a size is below one or a given parameter has another shape.
 
@@ -127,17 +127,16 @@ class MLP:
     hiddenLayer : HiddenLayer
     logRegressionLayer : LogisticRegression
     params : list
-        Those of the hidden layer, then those of the logistic regression.
+        The parameters of the hidden layer, then those of the logistic regression.
     architecture : dict
-        ``n_in``, ``n_hidden`` and ``n_out``, from which :meth:`from_parameters`
-        builds it again.
+        ``n_in``, ``n_hidden`` and ``n_out``, for :meth:`from_parameters`.
     example_shape : tuple of int
-        Of a row of ``input``: ``(n_in,)``.
+        Shape of one example: ``(n_in,)``.
     L1, L2_sqr : scalar symbolic variables, floatX
-        Sum of the absolute values, and of the squares, of all weights (the
-        biases are left out).
+        Sum of the absolute values and sum of the squares of all weights, without
+        the biases.
     p_y_given_x, y_pred, negative_log_likelihood, errors
-        Those of ``logRegressionLayer``.
+        The same as in ``logRegressionLayer``.
 
     Raises
     ------
@@ -168,7 +167,7 @@ class MLP:
 
     @classmethod
     def from_parameters(cls, parameters, n_in, n_hidden, n_out):
-        """Build a saved model again: from shared variables by name and its ``architecture``."""
+        """Build a saved model from shared variables by name and from its ``architecture``."""
         return cls(None, T.matrix("x"), n_in, n_hidden, n_out, parameters)
 
 

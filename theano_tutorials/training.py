@@ -103,11 +103,11 @@ def sgd_updates(cost, params, learning_rate, consider_constant=None):
     cost : scalar symbolic variable
     params : list of shared variables
     learning_rate : float or scalar symbolic variable
-        Positive and finite. Symbolic, for instance a shared variable, where it
+        Positive and finite. It may be symbolic, for instance a shared variable that
         changes during the training.
     consider_constant : list of symbolic variables, optional
-        Expressions whose gradient is not followed, as the end of the chain in
-        contrastive divergence.
+        Expressions that the gradient treats as constants, for instance the end of
+        the chain in contrastive divergence.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def sgd_updates(cost, params, learning_rate, consider_constant=None):
 
 
 def number_of_examples(data):
-    """Rows of a data set in a shared variable."""
+    """Number of rows of a data set in a shared variable."""
     return shape_of(data)[0]
 
 
@@ -145,28 +145,28 @@ def minibatch(data, index, batch_size):
 def minibatch_function(inputs, outputs, data, batch_size, updates=None):
     """Compile a function of a minibatch index.
 
-    The data stays in its shared variables; the function takes the index only, and
-    ``givens`` puts the slice in the place of each input.
+    The data stays in its shared variables. The function gets only the index.
+    ``givens`` replaces each input by a slice of its data.
 
     Parameters
     ----------
     inputs : list of symbolic variables
-        From which ``outputs`` and ``updates`` are built.
+        Inputs of ``outputs`` and ``updates``.
     outputs : symbolic variable, or list of them
     data : list of shared variables, or views of them
-        For each input what its rows are taken from.
+        The data of each input. A minibatch is some of its rows.
     batch_size : int
     updates : list of (shared variable, symbolic expression), or dict, optional
 
     Returns
     -------
     function
-        ``function(index)``, index from zero.
+        ``function(index)``. The index starts at zero.
 
     Raises
     ------
     ValueError
-        If there are not as many inputs as data, or the batch size is below one.
+        If the numbers of inputs and of data differ, or the batch size is below one.
 
     Examples
     --------
@@ -192,11 +192,12 @@ def compile_functions(x, y, cost, errors, updates, datasets, batch_size):
     Parameters
     ----------
     x, y : symbolic variables
-        Inputs and labels from which ``cost`` and ``errors`` are built.
+        Inputs and labels in the graphs of ``cost`` and ``errors``.
     cost, errors : scalar symbolic variables
     updates : list of (shared variable, symbolic expression)
     datasets : list of three (inputs, labels) pairs
-        As :func:`theano_tutorials.datasets.load_data` returns them.
+        Training, validation and test set, for instance of
+        :func:`theano_tutorials.load_data`.
     batch_size : int
 
     Returns
@@ -206,7 +207,7 @@ def compile_functions(x, y, cost, errors, updates, datasets, batch_size):
     Raises
     ------
     ValueError
-        If the batch size is below one or beyond the smallest split.
+        If the batch size is below one or above the size of the smallest set.
     """
     require_counts(batch_size=batch_size)
     sizes = [number_of_examples(data_x) for data_x, _ in datasets]
@@ -225,15 +226,15 @@ def compile_functions(x, y, cost, errors, updates, datasets, batch_size):
 
 
 def evaluate(expression, inputs):
-    """Value of a symbolic expression over data, in one call.
+    """Compute the value of a symbolic expression on data, in one call.
 
     Parameters
     ----------
     expression : symbolic variable, or list of them
         For instance ``classifier.y_pred``.
     inputs : dict
-        Symbolic input to the data put in its place: an array, or rows of a
-        shared variable such as ``test_x[:20]``.
+        From symbolic inputs to data: an array, or rows of a shared variable such
+        as ``test_x[:20]``.
 
     Returns
     -------
@@ -254,10 +255,10 @@ def mean_loss(function, n_batches):
 
 
 def train(functions, model, early_stopping, n_epochs, run=None):
-    """Train until the patience or the epochs are used up.
+    """Train until the patience or the number of epochs is reached.
 
-    Prints the tutorials' lines as it goes. At the end, and also when it is
-    stopped early, the model's parameters are those of the best validation.
+    Prints the lines of the tutorials. At the end, the model has the parameters of
+    the best validation. This is also true if a signal ends the training.
 
     Parameters
     ----------
@@ -267,8 +268,7 @@ def train(functions, model, early_stopping, n_epochs, run=None):
     early_stopping : EarlyStopping
     n_epochs : int
     run : theano_tutorials.runs.directory.Run, optional
-        Keeps the results, and the state from which a later run goes on: whatever
-        the functions update.
+        Keeps the results and the state of the training, from which it can resume.
 
     Returns
     -------
@@ -323,29 +323,30 @@ def train(functions, model, early_stopping, n_epochs, run=None):
 
 
 def pretrain(function, model, n_batches, n_epochs, run=None, phase="pretraining", monitored="cost"):
-    """Train for a number of epochs: without labels and validation, as an autoencoder or an RBM is.
+    """Train for a number of epochs, without labels and validation.
 
-    A line an epoch says how it goes. Several calls, each with a phase of its own,
-    can share one run; put them into one ``with run:`` block.
+    Autoencoders and RBMs are trained in this way. Prints one line for each epoch.
+    Several calls can share one run: give each a phase of its own, and put them into
+    one ``with run:`` block.
 
     Parameters
     ----------
     function : function
-        Of a minibatch index, as :func:`minibatch_function` compiles it: updates
-        the parameters, and returns what is monitored.
+        A function of a minibatch index; see :func:`minibatch_function`. It updates
+        the parameters and returns the monitored value.
     model : object with ``params``, a list of shared variables
         See :func:`theano_tutorials.runs.parameters.named_parameters`.
     n_batches : int
-        Minibatches of an epoch.
+        Number of minibatches in an epoch.
     n_epochs : int
     run : theano_tutorials.runs.directory.Run, optional
-        Keeps the results, and the state from which a later run goes on: whatever
-        the function updates.
+        Keeps the results and the state of the training, from which it can resume.
     phase : str
-        Name of this part of the training, which names its files and begins its
-        lines.
+        Name of this part of the training. It is part of the file names and of the
+        printed lines.
     monitored : str
-        What the function returns, for instance ``"pseudo-likelihood"``.
+        Name of the value that the function returns, for instance
+        ``"pseudo-likelihood"``.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Makes Theano 1.0.5 work, and work well, on a machine of today.
+"""Makes Theano 1.0.5 work, and work well, on a computer of today.
 
 Importing this package imports Theano. It checks what Theano needs, puts back
 what NumPy has dropped, brings a BLAS, and sets flags; whatever the user has set

@@ -1,20 +1,21 @@
-"""The directory of a run: what it was, how it went, and all that is needed to go on.
+"""The directory of a run: its configuration, its results, and the state from which it resumes.
 
-===============================  ===============================================
+===============================  ==================================================
 ``config.json``                  model, hyper-parameters, data checksum, versions
-``metrics.csv``                  a row per validation, or per epoch
-``best_model.safetensors``       parameters of the best validation, or the last
-``checkpoint.safetensors``       state from which ``resume`` goes on
+``metrics.csv``                  one row for each validation, or for each epoch
+``best_model.safetensors``       parameters of the best validation, or the last ones
+``checkpoint.safetensors``       state from which ``resume`` continues
 ``seconds.json``                 time of each phase up to its checkpoint
 ``*.png``                        the figures of the tutorial
-===============================  ===============================================
+===============================  ==================================================
 
-A training may have several phases, as where layers are pretrained one by one. That
-of :func:`theano_tutorials.train` has the names above; any other has metrics and
-checkpoint of its own, ``metrics-<phase>.csv`` and ``checkpoint-<phase>.safetensors``.
+A training may have several phases. For instance, each layer of a stack is pretrained
+in a phase of its own. The phase of :func:`theano_tutorials.train` has the file names
+above. Every other phase has ``metrics-<phase>.csv`` and
+``checkpoint-<phase>.safetensors``.
 
-Every file is replaced atomically. The safetensors files hold no times, so that
-equal runs give equal files.
+Every file is replaced atomically. The safetensors files contain no times. So equal
+runs give equal files.
 """
 
 import csv
@@ -62,7 +63,8 @@ def checksum(data):
     Parameters
     ----------
     data : array, symbolic variable of known value, or list or tuple of them
-        However deep; for instance what :func:`theano_tutorials.load_data` returns.
+        Lists may be nested. For instance the result of
+        :func:`theano_tutorials.load_data`.
     """
     digest = hashlib.sha256()
     _add_to_checksum(digest, data)
@@ -111,7 +113,7 @@ def _tensorboard_writer():
 
 
 def open_run(output_dir, model, arguments, data, resume=False, overwrite=False, tensorboard=False):
-    """Directory that keeps a training.
+    """Open a directory in which a training keeps its results.
 
     Parameters
     ----------
@@ -120,8 +122,8 @@ def open_run(output_dir, model, arguments, data, resume=False, overwrite=False, 
     model : str
         Name of the tutorial.
     arguments : dict
-        Arguments of the ``train_*`` function by name: the hyper-parameters,
-        ``dataset``, and what this function takes itself, which is left out.
+        Arguments of the ``train_*`` function by name: the hyper-parameters and
+        ``dataset``. The arguments of ``open_run`` may be in it; they are left out.
     data : list
         The data set. See :func:`checksum`.
     resume : bool
@@ -134,19 +136,19 @@ def open_run(output_dir, model, arguments, data, resume=False, overwrite=False, 
     Returns
     -------
     Run
-        One that keeps nothing where ``output_dir`` is None.
+        If ``output_dir`` is None, it keeps nothing.
 
     Raises
     ------
     ValueError
-        If both ``resume`` and ``overwrite`` are asked for, or a run to resume was
-        made with other data or hyper-parameters; lists the differences. The
-        number of epochs may be another one.
+        If both ``resume`` and ``overwrite`` are True, or if the run was made with
+        other data or hyper-parameters. The message lists the differences. Only
+        the number of epochs may change.
     OSError
-        If the directory cannot be written, holds a run that shall be neither
-        resumed nor replaced, or is in use by another process.
+        If the directory cannot be written, if another process uses it, or if it
+        holds a run and neither ``resume`` nor ``overwrite`` is True.
     ImportError
-        If tensorboardX is asked for and not installed.
+        If ``tensorboard`` is True and tensorboardX is not installed.
     """
     if resume and overwrite:
         raise ValueError("resume and overwrite exclude each other: give one of them")
@@ -180,9 +182,9 @@ def _of_phase(name, phase):
 class Run:
     """The directory of a run, checked by :func:`open_run`.
 
-    In a ``with`` block it is locked; the first one makes it, and until then nothing
-    of the run is on disk. Blocks may be nested: one around several phases, and in
-    it one around each.
+    A ``with`` block locks the directory. The first block creates it; until then,
+    nothing is written. Blocks may be nested: one block around several phases, and
+    in it one block for each phase.
     """
 
     def __init__(self, folder, model, arguments, data, resume, overwrite, tensorboard):
@@ -290,7 +292,7 @@ class Run:
             raise ValueError(f"{self.folder} cannot be resumed: {'; '.join(differences)}")
 
     def restore(self, phase, state):
-        """Set the state of a phase from its checkpoint, where there is one.
+        """Set the state of a phase from its checkpoint, if there is one.
 
         Parameters
         ----------
@@ -300,7 +302,7 @@ class Run:
         Returns
         -------
         float
-            Seconds that the phase took up to there.
+            Seconds that the phase took up to its checkpoint.
 
         Raises
         ------
@@ -309,7 +311,8 @@ class Run:
         TypeError
             If a checkpoint cannot hold what the functions update.
         ValueError
-            If it is damaged or of another model.
+            If the checkpoint is damaged or of another model, or if the name of
+            the phase is not valid or was used before.
         """
         if not re.fullmatch(r"[\w.-]+", phase):
             raise ValueError(f"the phase is called {phase!r}: expected letters, digits, dots and hyphens")
@@ -354,11 +357,11 @@ class Run:
             raise ValueError(f"{path}: not the times of a run ({type(error).__name__}: {error})") from error
 
     def rows(self, phase=MAIN_PHASE):
-        """Metrics of a phase: a list of dict of numbers by name, None where there is none."""
+        """Metrics of a phase: a list of dicts of numbers by name, None for a missing number."""
         return self._rows.get(phase, [])
 
     def record(self, phase, row):
-        """Take note of a row of metrics; :meth:`save` writes it."""
+        """Add a row of metrics. :meth:`save` writes it."""
         self._rows[phase].append(row)
         if self._event_writer_class is not None:
             if self._events is None:
@@ -370,7 +373,7 @@ class Run:
                     self._events.add_scalar(tag, value, row["iteration"])
 
     def is_due(self):
-        """Whether the last checkpoint is more than a moment ago."""
+        """Whether it is time for another checkpoint."""
         return time.monotonic() - self._last_save >= _SECONDS_BETWEEN_CHECKPOINTS
 
     def save(self, phase, state, seconds):
@@ -395,7 +398,7 @@ class Run:
         write_tensors(self.folder / BEST_MODEL, state.results(), describe(state.model))
 
     def draw(self, figures):
-        """Write figures. One that cannot be drawn is a line on standard error: the results are whole without it.
+        """Draw and write figures. If a figure cannot be drawn, a line on standard error says so.
 
         Parameters
         ----------

@@ -1,9 +1,9 @@
-"""Where a training stands between two minibatches: all that a checkpoint has to hold.
+"""The state of a training between two minibatches. A checkpoint keeps it.
 
-That is whatever the compiled functions update, found from the functions
-themselves: parameters, random streams, the chain of a sampler, momentum, a
-learning rate that decays; with them the parameters of the model that no function
-updates in this phase, and some numbers.
+The state is whatever the compiled functions update: parameters, random streams, the
+chain of a sampler, momentum, a learning rate that decays. It is found in the functions
+themselves. The state also contains the parameters that no function updates in this
+phase, and some counters.
 """
 
 import inspect
@@ -23,17 +23,19 @@ def updated_variables(functions):
     Parameters
     ----------
     functions : iterable of function
-        What ``theano.function`` returned, or wraps it by ``functools.wraps``.
+        Results of ``theano.function``, or functions that wrap them with
+        ``functools.wraps``.
 
     Returns
     -------
     list of shared variables
-        Each once, in the order of the functions' own lists.
+        Each variable once, in the order of the functions and of their updates.
 
     Raises
     ------
     TypeError
-        If one is not compiled by Theano: nobody knows what it changes.
+        If a function is not compiled by Theano, because then nobody knows what it
+        changes.
     """
     found = {}
     for function in functions:
@@ -54,23 +56,23 @@ class TrainingState:
     ----------
     model : object with ``params``, a list of shared variables
     functions : iterable of function
-        All that the loop calls.
+        All functions that the loop calls.
     early_stopping : EarlyStopping, optional
-        Where there is one, the best parameters are part of the state.
+        With early stopping, the best parameters are part of the state.
 
     Attributes
     ----------
     iteration : int
-        Minibatches trained on.
+        Number of minibatches so far.
     cost_sum : float
         Sum of their costs since the last row of the metrics.
     test_loss : float
         Fraction of test errors of the best model, NaN before the first validation.
     parameters : dict of str to shared variable
-        Those of the model.
+        The parameters of the model.
     best_values : dict of str to numpy.ndarray, or None
-        Parameters of the best validation by name, at first the initial ones; None
-        without early stopping.
+        The parameters of the best validation by name. Before the first validation,
+        the initial parameters. None without early stopping.
     """
 
     _COUNTERS = ("iteration", "cost_sum", "test_loss")
@@ -89,20 +91,20 @@ class TrainingState:
             self.keep_parameters()
 
     def keep_parameters(self):
-        """Take the current parameters as the best."""
+        """Keep the current parameters as the best ones."""
         self.best_values = values_of(self.parameters)
 
     def restore_best_parameters(self):
-        """Set the model to the best parameters, where there are any."""
+        """Set the model to the best parameters, if there are any."""
         if self.best_values:
             set_values(self.parameters, self.best_values)
 
     def results(self):
-        """What is worth keeping of the parameters: the best ones, or else the current: a dict of numpy.ndarray."""
+        """The best parameters, or without early stopping the current ones: a dict of numpy.ndarray."""
         return self.best_values or values_of(self.parameters)
 
     def others(self):
-        """What the functions update besides the model's parameters: a list of shared variables."""
+        """Shared variables that the functions update and that are not parameters of the model."""
         of_the_model = set(self.parameters.values())
         return [variable for variable in updated_variables(self.functions) if variable not in of_the_model]
 
