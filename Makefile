@@ -2,7 +2,7 @@
 # make test: the same, then the tests. make check: the quick ones. Other targets: see README.md.
 
 VENV := .venv
-# The first interpreter that runs; theano_tutorials/backend/machine.py says whether it will do.
+# The first interpreter that runs; theano_tutorials/backend/machine.py says if it is suitable.
 PYTHON ?= $(shell for p in python3.11 python3.10 python3.9 python3; do \
 	$$p -c '' 2>/dev/null && echo $$p && break; done)
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 PROGRAM = denoising_autoencoder.__file__
 CHECKPOINT = "checkpoint-pretraining.safetensors"
-KILLS = int(os.environ.get("KILLS", "3"))
+KILLS = int(os.environ.get("KILLS", "1"))
 
 
 def test_it_is_at_most_sixty_lines():

@@ -43,7 +43,7 @@ def environment(**changes):
 
 
 class Holder:
-    """Another process that takes the lock of this process's compile cache, and keeps it until it is told."""
+    """Another process that takes the lock of a compile cache, and keeps it until it is told."""
 
     CODE = """
 import sys, theano_tutorials
@@ -54,14 +54,13 @@ with lock.lock_ctx():
 print('released', flush=True)
 """
 
-    def __init__(self):
-        flags = f"compiledir={shlex.quote(theano.config.compiledir)}"
+    def __init__(self, folder=theano.config.compiledir):
         self.process = subprocess.Popen(
             [sys.executable, "-c", self.CODE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=environment(THEANO_FLAGS=flags),
+            env=environment(THEANO_FLAGS=f"compiledir={shlex.quote(str(folder))}"),
         )
         assert self.process.stdout.readline() == "held\n"
 
@@ -127,16 +126,15 @@ def test_threads_exclude_each_other():
     assert overlaps == []
 
 
-def waiting_process():
+def waiting_process(folder=theano.config.compiledir):
     code = "import theano_tutorials; from theano_tutorials.backend.compiling import lock\n"
     code += "print('started', flush=True)\nwith lock.lock_ctx(): print('held', flush=True)"
-    flags = f"compiledir={shlex.quote(theano.config.compiledir)}"
     return subprocess.Popen(
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(THEANO_FLAGS=flags),
+        env=environment(THEANO_FLAGS=f"compiledir={shlex.quote(str(folder))}"),
     )
 
 
@@ -150,15 +148,16 @@ def test_processes_exclude_each_other():
         assert waiting.communicate(timeout=A_WHILE) == ("held\n", "")
 
 
-def test_a_long_wait_is_explained():
-    with Holder() as holder:
-        waiting = waiting_process()
+def test_a_long_wait_is_explained(tmp_path):
+    # Its own cache: another test would have to wait for this one as long.
+    with Holder(tmp_path) as holder:
+        waiting = waiting_process(tmp_path)
         assert waiting.stdout.readline() == "started\n"
         explanation = waiting.stderr.readline()
         holder.process.communicate("release\n")
         assert waiting.communicate(timeout=A_WHILE) == ("held\n", "")
     assert explanation.startswith("waiting for another process that compiles")
-    assert str(Path(theano.config.compiledir, "compile.lock")) in explanation
+    assert str(tmp_path / "compile.lock") in explanation
 
 
 def test_sigkill_releases_the_lock():

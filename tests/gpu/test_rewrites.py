@@ -8,8 +8,10 @@ import theano.tensor as T
 from scipy.special import log_softmax, softmax
 from theano.gpuarray import nnet as gpu_nnet
 from theano.gpuarray import opt as gpu_opt
+from theano.gpuarray.blas import GpuGemv
 from theano.gpuarray.reduction import GpuMaxAndArgmax
 from theano.gpuarray.type import GpuArrayType, get_context
+from theano.tensor.blas import blas_optdb
 from theano.tensor.nnet import crossentropy_softmax_argmax_1hot_with_bias
 
 from theano_tutorials.backend import devices
@@ -136,8 +138,12 @@ def test_a_rewrite_is_left_out_by_its_name(name, build):
 # What is excluded
 
 
-def test_excluded_rewrites_are_those_of_theano_that_fail():
-    assert set(devices.NOT_ON_OPENCL) <= set(gpu_opt.gpu_optimizer.__db__) & set(gpu_opt.gpu_optimizer2.__db__)
+def test_excluded_rewrites_are_those_of_theano():
+    of_devices = set(gpu_opt.gpu_optimizer.__db__) & set(gpu_opt.gpu_optimizer2.__db__)
+    assert set(devices.NOT_ON_OPENCL) <= of_devices | set(blas_optdb.__db__)
+
+
+def test_the_kernel_of_the_excluded_crossentropy_does_not_compile():
     context = get_context(None)
     x, b, y = (
         GpuArrayType(dtype, (False,) * ndim, context_name=None)()
@@ -149,6 +155,31 @@ def test_excluded_rewrites_are_those_of_theano_that_fail():
         pygpu.gpuarray.GpuArrayException, match="local address space can only be declared in the outermost"
     ):
         pygpu.gpuarray.GpuKernel(kernel.code, kernel.name, kernel.params, context=context)
+
+
+def test_gemv_of_clblast_reads_what_it_shall_overwrite():
+    context = get_context(None)
+    matrix, vector, out = (
+        pygpu.array(np.full(shape, value, "float32"), context=context)
+        for shape, value in (((5, 2), 1), (2, 1), (5, np.nan))
+    )
+    assert np.isnan(np.asarray(pygpu.blas.gemv(1, matrix, vector, 0, out, overwrite_y=True))).all()
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [((1, 300), (300, 70)), ((90, 300), (300, 1)), ((90, 300), (300,)), ((300,), (300, 70))]
+)
+def test_a_product_with_a_vector_reads_no_memory_that_nobody_wrote(left, right):
+    rng = np.random.RandomState(0)
+    a, b = (rng.randn(*shape).astype("float32") for shape in (left, right))
+    broadcastable = [tuple(n == 1 for n in shape) for shape in (left, right)]
+    inputs = [theano.shared(value, broadcastable=pattern) for value, pattern in zip((a, b), broadcastable)]
+    function = theano.function([], T.dot(*inputs))
+    assert not any(isinstance(op, GpuGemv) for op in ops(function))
+    # What is freed here is what the product gets.
+    garbage = [on_device(np.full(n, np.nan, "float32")) for n in (70, 90, 300)]
+    del garbage
+    np.testing.assert_allclose(function(), a @ b, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("columns", [10, 5000])

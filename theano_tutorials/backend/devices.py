@@ -17,11 +17,13 @@ from theano_tutorials.backend import cuda
 _NAME = re.compile(r"cpu|cuda\d*|opencl\d+:\d+")
 _HELP = "see docs/gpu.md"
 
-# Rewrites of Theano that insert what OpenCL cannot compile, and why.
+# Rewrites of Theano that insert what does not work on OpenCL, and why.
 NOT_ON_OPENCL = {
     # Its kernel declares variables in local memory within a loop, which OpenCL C forbids (6.5.2, "__local").
     # kernels/gpu.py has another one.
     "local_gpua_crossentropysoftmaxargmax1hotwithbias",
+    # CLBlast's gemv computes 0 * y, with y in memory that nobody has written: NaN, now and then. Its gemm does not.
+    "local_gemm_to_gemv",
 }
 # Rewrites of this library that insert code for the processor.
 _ON_CPU_ONLY = {"tutorials_kernels"}
