@@ -2,6 +2,8 @@
 
 import math
 import os
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -170,6 +172,14 @@ def test_the_model_itself_is_not_overwritten(saved_models):
     with pytest.raises(ValueError, match=r"expected a name that ends in \.onnx"):
         export_onnx(path, path)
     assert path.read_bytes() == before
+
+
+def test_after_an_export_theano_finds_its_rewrites_for_devices(saved_models, tmp_path):
+    # A query with the name of a rewrite that is not registered yet makes Theano refuse it later.
+    code = "import sys, theano_tutorials; theano_tutorials.export_onnx(*sys.argv[1:]); import theano.gpuarray"
+    command = [sys.executable, "-W", "ignore", "-c", code, saved_models["logreg"], tmp_path / "model.onnx"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (finished.returncode, finished.stderr) == (0, "")
 
 
 def test_script_exports(run_script, saved_models, exported, tmp_path):

@@ -36,7 +36,7 @@ _IR_VERSION = 7
 # What differs for these numbers of examples depends on the number of examples.
 _N_EXAMPLES = (3, 101)
 # Not worth a C compiler or a device: what is evaluated is small, with shapes computed from shapes alone.
-_MODE = theano.Mode("py", "fast_compile").including("local_shape_to_shape_i").excluding("gpuarray_opt")
+_MODE = theano.Mode("py", "fast_compile").including("local_shape_to_shape_i").excluding("gpuarray")
 
 
 def onnx_model(input, probabilities, n_in, name, parameters=None):
