@@ -9,7 +9,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/installed
 # The peers of the benchmarks, which need NumPy 2.
 PEERS := .venv-bench
-KILLS ?= 100
+KILLS ?= 20
 PYGPU := /usr/lib/python3/dist-packages/pygpu
 OPENCL_PACKAGES := python3-pygpu libgpuarray-dev libclblast-dev ocl-icd-libopencl1 pocl-opencl-icd
 
@@ -62,7 +62,7 @@ test-opencl: opencl
 		THEANO_FLAGS=$${THEANO_FLAGS:+$$THEANO_FLAGS,}device=opencl0:0 \
 		$(VENV)/bin/python -m pytest tests/gpu tests/test_layers.py tests/test_training.py
 
-# Longer: thousands of mutations of every kind of file, and of killed trainings.
+# Longer: thousands of mutations of every kind of file, and hundreds of killed trainings.
 fuzz: setup
 	HYPOTHESIS_PROFILE=fuzz $(VENV)/bin/python -m pytest -m fuzz tests
 
