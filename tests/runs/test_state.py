@@ -90,13 +90,14 @@ def test_killed_runs_of_every_kind_of_state_end_with_the_same_bits(kind, tmp_pat
 
 
 @pytest.mark.slow
-def test_killed_runs_go_on_in_the_phase_where_they_were(tmp_path):
+@pytest.mark.parametrize("repeat", range(KILLS))
+def test_killed_runs_go_on_in_the_phase_where_they_were(repeat, tmp_path):
     finish("phases", tmp_path / "reference")
-    at_random = random.Random(SEED)
+    at_random = random.Random(SEED + repeat)
     lines = {"layer-0": "layer-0, epoch 2", "layer-1": "layer-1, epoch 2", "train": "epoch 2,"}
     for killed, line in lines.items():
-        for _ in range(KILLS):
-            kill_after("phases", tmp_path / "run", line, at_random)
+        was_killed = kill_after("phases", tmp_path / "run", line, at_random)
+        assert was_killed or killed == "train"  # whose epochs may end before the kill
         begun = [path.name for path in (tmp_path / "run").glob("checkpoint*")]
         assert ("checkpoint-layer-1.safetensors" in begun) >= (killed != "layer-0")
     output = finish("phases", tmp_path / "run")
