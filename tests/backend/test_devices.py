@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from theano_tutorials.backend import devices
+from theano_tutorials.backend.flags import excluding
 
 pytestmark = pytest.mark.slow
 
@@ -145,10 +146,14 @@ def test_without_pygpu_a_device_ends_the_script(folder, device, statement, reaso
 
 
 def test_the_processor_needs_no_flags():
-    assert devices.default_flags("cpu") == devices.required_flags("cpu", "some") == {}
+    assert devices.default_flags("cpu") == {}
+    assert devices.excluded_rewrites("cpu") == set()
+    assert excluding({"optimizer_excluding": "some"}, set()) == {}
 
 
 @pytest.mark.parametrize(("device", "is_opencl"), [("cuda", False), ("cuda1", False), ("opencl0:0", True)])
 def test_what_a_device_excludes_is_added_to_what_the_user_excludes(device, is_opencl):
-    flag = devices.required_flags(device, "mine:tutorials_kernels:")["optimizer_excluding"]
+    flag = excluding({"optimizer_excluding": "mine:tutorials_kernels:"}, devices.excluded_rewrites(device))[
+        "optimizer_excluding"
+    ]
     assert set(flag.split(":")) == {"mine", "tutorials_kernels", *(devices.NOT_ON_OPENCL if is_opencl else ())}

@@ -8,9 +8,9 @@ of this folder lists all that is changed, and how to switch it off.
 
 import numpy as np
 
-from theano_tutorials.backend import compiling, devices, machine
+from theano_tutorials.backend import compiling, convolution, devices, machine
 from theano_tutorials.backend.blas import blas_flags, blas_folder, set_blas_threads
-from theano_tutorials.backend.flags import DEFAULTS, flags_of_the_user
+from theano_tutorials.backend.flags import DEFAULTS, excluding, flags_of_the_user
 from theano_tutorials.backend.importing import (
     import_theano,
     require_not_imported,
@@ -59,11 +59,13 @@ def set_up():
         defaults["blas.ldflags"] = blas_flags()
         serial_blas = set_blas_threads()
 
+    excluded = devices.excluded_rewrites(device) | convolution.excluded_rewrites(user_flags)
     compiling.replace_modules()
     with devices.failures_raised(user_flags):
-        import_theano(defaults, devices.required_flags(device, user_flags.get("optimizer_excluding", "")))
+        import_theano(defaults, excluding(user_flags, excluded))
     keep_compiled_modules()
     fold_constants_in_python()
+    convolution.install()
     compiling.install()
     devices.require_working(device)
     return serial_blas

@@ -97,27 +97,11 @@ def default_flags(device):
     return {"dnn.enabled": "False", "print_active_device": "False"}
 
 
-def required_flags(device, excluded):
-    """Flags of Theano without which a device fails.
-
-    Parameters
-    ----------
-    device : str
-        A valid name.
-    excluded : str
-        Rewrites that the user excludes, in the form of ``optimizer_excluding``:
-        names between colons. They stay excluded.
-
-    Returns
-    -------
-    dict of str to str
-        Values by name.
-    """
+def excluded_rewrites(device):
+    """Names of the rewrites that must not run for a device, which has a valid name: a set."""
     if not is_gpu(device):
-        return {}
-    of_the_device = NOT_ON_OPENCL if device.startswith("opencl") else ()
-    names = {*filter(None, excluded.split(":")), *_ON_CPU_ONLY, *of_the_device}
-    return {"optimizer_excluding": ":".join(sorted(names))}
+        return set()
+    return _ON_CPU_ONLY | (NOT_ON_OPENCL if device.startswith("opencl") else set())
 
 
 def require_working(device):

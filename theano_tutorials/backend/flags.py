@@ -30,6 +30,12 @@ def _split(text):
     return list(splitter)
 
 
+def excluding(user_flags, names):
+    """Flags that exclude rewrites by name, and those that the user excludes: a dict of values by name."""
+    of_the_user = filter(None, user_flags.get("optimizer_excluding", "").split(":"))
+    return {"optimizer_excluding": ":".join(sorted({*of_the_user, *names}))} if names else {}
+
+
 def theano_flags(defaults, required):
     """Context in which THEANO_FLAGS has the user's flags, which win over the defaults, and the required ones."""
     # Of two values for a flag Theano takes the latter.

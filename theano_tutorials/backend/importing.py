@@ -53,20 +53,40 @@ class _Deferred(types.ModuleType):
         return getattr(importlib.import_module(self.__name__), name)
 
 
+def _signal_of_scipy_1_7():
+    """Stand-ins, by name, for two modules of ``scipy.signal``, with the private functions that Theano takes of them."""
+
+    def convolve(image, kernel, mode):
+        from scipy import signal
+
+        return signal.convolve(image, kernel, mode)
+
+    def _convolve2d(image, kernel, flip, mode, boundary, fill):
+        from scipy import signal
+
+        return signal.convolve2d(image, kernel, mode, boundary, fill)
+
+    signaltools, sigtools = (types.ModuleType(f"scipy.signal.{name}") for name in ("signaltools", "sigtools"))
+    # What these two make of a word, Theano only hands on to _convolve2d, which here takes the word.
+    vars(signaltools).update(_valfrommode=str, _bvalfromboundary=str, convolve=convolve)
+    sigtools._convolve2d = _convolve2d
+    return {module.__name__: module for module in (signaltools, sigtools)}
+
+
 @contextmanager
 def _scipy_deferred():
     """Import parts of SciPy that only some Ops of Theano use when they do: all together take half a second."""
-    stand_ins = {name: _Deferred(name) for name in _SCIPY_OF_SOME_OPS}
-    # Theano looks for functions of SciPy 1.7 in there, and does without.
-    stand_ins["scipy.signal.signaltools"] = None
-    missing = {name: module for name, module in stand_ins.items() if name not in sys.modules}
-    sys.modules.update(missing)
+    stand_ins = {name: _Deferred(name) for name in _SCIPY_OF_SOME_OPS if name not in sys.modules}
+    stand_ins.update(_signal_of_scipy_1_7())
+    before = {name: sys.modules[name] for name in stand_ins if name in sys.modules}
+    sys.modules.update(stand_ins)
     try:
         yield
     finally:
-        for name, module in missing.items():
-            if sys.modules.get(name, module) is module:
-                sys.modules.pop(name, None)
+        for name, module in stand_ins.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
+        sys.modules.update(before)
 
 
 @contextmanager
