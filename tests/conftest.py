@@ -1,6 +1,10 @@
+import os
+
+# What a rewrite raises, Theano would log and pass over; here and in the processes that tests start, it is an error.
+os.environ["THEANO_FLAGS"] = ",".join(filter(None, ["on_opt_error=raise", os.environ.get("THEANO_FLAGS")]))
+
 import theano_tutorials  # noqa: F401  isort: skip  (before any test module imports theano)
 
-import os
 import signal
 import subprocess
 import sys

@@ -42,7 +42,7 @@ SPEED = r"The code ran for (\d+) epochs, with \d+\.\d\d epochs/sec"
 def environment(request):
     """Environment with a compile cache of these tests, warm from the second run on."""
     cache = request.config.cache.mkdir("theano_scripts")
-    return {**os.environ, "THEANO_FLAGS": f"base_compiledir={shlex.quote(str(cache))}"}
+    return {**os.environ, "THEANO_FLAGS": f"on_opt_error=raise,base_compiledir={shlex.quote(str(cache))}"}
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +315,7 @@ def test_ctrl_c_in_the_training_keeps_the_best_model(environment, dataset, tmp_p
 # From 0.1 s on: before, it is Python itself that starts.
 @pytest.mark.parametrize("seed", range(4))
 def test_ctrl_c_while_it_imports_and_compiles(environment, dataset, seed, tmp_path):
-    env = {**environment, "THEANO_FLAGS": f"base_compiledir={shlex.quote(str(tmp_path))}"}
+    env = {**environment, "THEANO_FLAGS": f"on_opt_error=raise,base_compiledir={shlex.quote(str(tmp_path))}"}
     process = start(env, "train_logreg", "--dataset", dataset, *ENDLESS)
     time.sleep(random.Random(seed).uniform(0.1, 1 + seed))
     assert interrupt(process) in ("", "Interrupted before the training began\n")

@@ -168,7 +168,7 @@ def trained(tmp_path_factory):
     def train(flags):
         run = subprocess.run(
             [sys.executable, "-c", EPOCH, str(folder)],
-            env={**os.environ, "THEANO_FLAGS": flags},
+            env={**os.environ, "THEANO_FLAGS": f"on_opt_error=raise,{flags}"},
             cwd=Path(__file__).parents[2],
             capture_output=True,
             text=True,

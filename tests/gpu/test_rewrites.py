@@ -5,6 +5,7 @@ import pygpu
 import pytest
 import theano
 import theano.tensor as T
+from every_type import GRAPHS
 from scipy.special import log_softmax, softmax
 from theano.gpuarray import nnet as gpu_nnet
 from theano.gpuarray import opt as gpu_opt
@@ -203,3 +204,16 @@ def test_the_other_kernels_of_the_last_layer_work_on_opencl(columns):
     np.testing.assert_allclose(of_both, softmax(x.astype("float64") + b, axis=1), rtol=0, atol=bound)
     one_hot = np.eye(columns)[y]
     np.testing.assert_allclose(dx, weights[:, None] * (x - one_hot), rtol=1e-6, atol=1e-6)
+
+
+# On OpenCL, Theano's loop in Python wants arrays of CUDA: docs/gpu.md.
+@pytest.mark.parametrize("types", [types for types in GRAPHS if types != "scan"])
+def test_a_graph_of_any_type_computes_the_same_on_the_device_and_on_the_processor(types):
+    x = T.matrix("x")
+    data = np.linspace(-1, 1, 20).reshape(5, 4).astype(theano.config.floatX)
+    modes = theano.compile.get_default_mode(), theano.compile.get_default_mode().excluding("gpuarray")
+    found, expected = (theano.function([x], GRAPHS[types](x), mode=mode)(data) for mode in modes)
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected):
+        if isinstance(other, np.ndarray):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
