@@ -6,11 +6,13 @@ in ``THEANO_FLAGS`` or ``.theanorc`` wins over every default here. The README.md
 of this folder lists all that is changed, and how to switch it off.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 
 from theano_tutorials.backend import compiling, convolution, devices, machine
 from theano_tutorials.backend.blas import blas_flags, blas_folder, set_blas_threads
-from theano_tutorials.backend.flags import DEFAULTS, excluding, flags_of_the_user
+from theano_tutorials.backend.flags import DEFAULTS, excluding, flags_of_the_user, refused
 from theano_tutorials.backend.importing import (
     import_theano,
     require_not_imported,
@@ -31,6 +33,17 @@ def check_machine(needs_compiler):
         raise ImportError(f"NumPy {np.__version__}: Theano 1.0.5 needs NumPy 1: pip install 'numpy>=1.26,<2'")
 
 
+@contextmanager
+def _one_line_for_a_refused_flag():
+    try:
+        yield
+    except Exception as error:
+        message = refused(error)
+        if message is None:
+            raise
+        raise ImportError(message) from None
+
+
 def set_up():
     """Import Theano, made to work here; see the module's docstring.
 
@@ -42,8 +55,8 @@ def set_up():
     Raises
     ------
     ImportError
-        If Python, NumPy, the compiler, the Python headers or the device do not
-        allow it, or Theano is imported already; says what to do.
+        If Python, NumPy, the compiler, the Python headers, the device or a flag of
+        the user do not allow it, or Theano is imported already; says what to do.
     """
     user_flags = flags_of_the_user()
     check_machine(needs_compiler="cxx" not in user_flags)
@@ -61,7 +74,7 @@ def set_up():
 
     excluded = devices.excluded_rewrites(device) | convolution.excluded_rewrites(user_flags)
     compiling.replace_modules()
-    with devices.failures_raised(user_flags):
+    with devices.failures_raised(user_flags), _one_line_for_a_refused_flag():
         import_theano(defaults, excluding(user_flags, excluded))
     keep_compiled_modules()
     fold_constants_in_python()

@@ -13,6 +13,7 @@ import sys
 from contextlib import contextmanager
 
 from theano_tutorials.backend import cuda
+from theano_tutorials.backend.flags import source_of
 
 _NAME = re.compile(r"cpu|cuda\d*|opencl\d+:\d+")
 _HELP = "see docs/gpu.md"
@@ -63,8 +64,9 @@ def prepare(user_flags):
 def require_valid_name(device):
     """Raise ImportError unless ``device`` is a name of the form that Theano takes."""
     if not _NAME.fullmatch(device):
+        source = source_of("device")
         raise ImportError(
-            f"device is {device!r}: expected cpu, cuda, cuda0 (any number), "
+            f"device is {device!r}{f' in {source}' if source else ''}: expected cpu, cuda, cuda0 (any number), "
             f"or opencl0:0 (platform:device, as clinfo --list numbers them)"
         )
 

@@ -1,33 +1,73 @@
 """Flags of Theano: those of the user, and ours, which are set for the time of its import."""
 
-import configparser
 import os
+import re
 import shlex
 from contextlib import contextmanager
+
+from theano_tutorials.backend import theanorc
 
 # Set where the user does not; allow_gc asks for fresh memory in every call.
 DEFAULTS = {"floatX": "float32", "allow_gc": "False"}
 
 
 def flags_of_the_user():
-    """Flags set in the files of THEANORC, or in THEANO_FLAGS, which win: values by name in lower case."""
-    flags = {}
-    files = configparser.RawConfigParser()
-    files.read(map(os.path.expanduser, os.environ.get("THEANORC", "~/.theanorc").split(os.pathsep)))
-    for section in files.sections():
-        prefix = "" if section == "global" else f"{section}."
-        flags.update({f"{prefix}{option}": value for option, value in files.items(section)})
-    entries = _split(os.environ.get("THEANO_FLAGS", ""))
-    pairs = (entry.split("=", 1) for entry in entries if "=" in entry)
-    flags.update({name.strip().lower(): value for name, value in pairs})
-    return flags
+    """Flags set in the files of THEANORC, or in THEANO_FLAGS, which win: values by name in lower case.
+
+    Raises
+    ------
+    ImportError
+        If a file or THEANO_FLAGS cannot be read; says where.
+    """
+    return {name: value for name, value, _ in _entries()}
+
+
+def source_of(name):
+    """Where the user has set a flag: the path of a file, ``THEANO_FLAGS``, or None."""
+    return {entry: source for entry, _, source in _entries()}.get(name.lower())
+
+
+def _entries():
+    # (name in lower case, value, where it is set); of one name, the last entry counts.
+    for path in theanorc.files():
+        parser = theanorc.read(path)
+        for section in parser.sections():
+            prefix = "" if section == "global" else f"{section}."
+            yield from ((f"{prefix}{option}".lower(), value, path) for option, value in parser.items(section))
+    for entry in _split(os.environ.get("THEANO_FLAGS", "")):
+        name, is_pair, value = entry.partition("=")
+        if is_pair:
+            yield name.strip().lower(), value, "THEANO_FLAGS"
 
 
 def _split(text):
     splitter = shlex.shlex(text, posix=True)
     splitter.whitespace = ","
     splitter.whitespace_split = True
-    return list(splitter)
+    try:
+        return list(splitter)
+    except ValueError as error:
+        raise ImportError(f"THEANO_FLAGS is {text!r}: {error}: expected name=value,name=value") from None
+
+
+def refused(error):
+    """The message, in one line, of an error that Theano raised for the value of a flag; None for any other error.
+
+    Parameters
+    ----------
+    error : Exception
+        With the traceback of Theano's import.
+    """
+    trace, flag = error.__traceback__, None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename.endswith(os.path.join("theano", "configparser.py")):
+            flag = getattr(trace.tb_frame.f_locals.get("self"), "fullname", flag)
+        trace = trace.tb_next
+    source = flag and source_of(flag)
+    if not source:
+        return None
+    reason = " ".join(str(error.args[0]).split())
+    return f"{source}: {flag} = {flags_of_the_user()[flag.lower()]}: {reason}: correct this entry or remove it"
 
 
 def excluding(user_flags, names):
@@ -36,24 +76,48 @@ def excluding(user_flags, names):
     return {"optimizer_excluding": ":".join(sorted({*of_the_user, *names}))} if names else {}
 
 
-def theano_flags(defaults, required):
-    """Context in which THEANO_FLAGS has the user's flags, which win over the defaults, and the required ones."""
+@contextmanager
+def for_theano(defaults, required):
+    """Set the variables that Theano reads in its import, within the block.
+
+    THEANO_FLAGS gets the user's flags, which win over the defaults, and the required
+    ones. THEANORC is what :mod:`theanorc` makes of the user's files. OMP_NUM_THREADS is
+    one number, or is not set: OpenMP allows a list, of which the first number is for
+    the outermost level; Theano ends with a traceback at anything but a number.
+
+    Parameters
+    ----------
+    defaults, required : dict of str to str
+        Values by name.
+    """
     # Of two values for a flag Theano takes the latter.
     of_the_user = os.environ.get("THEANO_FLAGS")
     ours, last = ([f"{name}={shlex.quote(value)}" for name, value in part.items()] for part in (defaults, required))
-    return environment({"THEANO_FLAGS": ",".join(ours + ([of_the_user] if of_the_user else []) + last)})
+    n_threads = re.match(r"\s*(\d+)", os.environ.get("OMP_NUM_THREADS", ""))
+    with theanorc.in_memory() as path:
+        variables = {
+            "THEANO_FLAGS": ",".join(ours + ([of_the_user] if of_the_user else []) + last),
+            "THEANORC": path,
+            "OMP_NUM_THREADS": n_threads[1] if n_threads else None,
+        }
+        with environment(variables):
+            yield
 
 
 @contextmanager
 def environment(variables):
-    """Set environment variables, a dict of values by name, within the block."""
+    """Set environment variables, a dict of values by name, within the block; of value None, they are not set."""
     before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+    _set(variables)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(variables):
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from theano_tutorials.backend.flags import theano_flags
+from theano_tutorials.backend import flags
 
 _SCIPY_OF_SOME_OPS = ("scipy.sparse", "scipy.special", "scipy.stats")
 
@@ -36,8 +36,8 @@ def use_python_scan():
 
 
 def import_theano(defaults, required):
-    """Import Theano with these flags, which are dicts of values by name; see :func:`flags.theano_flags`."""
-    with theano_flags(defaults, required), _scipy_deferred(), _distutils_of_python(), warnings.catch_warnings():
+    """Import Theano with these flags, which are dicts of values by name; see :func:`flags.for_theano`."""
+    with flags.for_theano(defaults, required), _scipy_deferred(), _distutils_of_python(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import theano  # noqa: F401
     # Nobody will change what is deprecated in Theano's code.
