@@ -16,6 +16,7 @@ import pydoc
 import re
 import sys
 import time
+import warnings
 from contextlib import contextmanager
 
 
@@ -61,6 +62,19 @@ except ModuleNotFoundError as error:
     sys.exit(f"error: {error.name} is not installed in {sys.executable}: run make setup, then use .venv/bin/python")
 except ImportError as error:
     sys.exit(f"error: {error}")
+
+
+_show_warning = warnings.showwarning
+
+
+def _in_one_line(message, category, *where, **more):
+    if issubclass(category, theano_tutorials.DatasetWarning):
+        print(f"warning: {message}", file=sys.stderr, flush=True)
+    else:
+        _show_warning(message, category, *where, **more)
+
+
+warnings.showwarning = _in_one_line
 
 
 def _number(text):

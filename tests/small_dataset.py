@@ -105,7 +105,6 @@ PYTHON_2_PICKLE = (
 GZIP_DAMAGE = {
     "truncated": (lambda raw: raw[:-20], "ended before the end-of-stream marker"),
     "without its checksum": (lambda raw: raw[:-8], "ended before the end-of-stream marker"),
-    "not gzip": (gzip.decompress, "Not a gzipped file"),
     "another checksum": (lambda raw: raw[:-8] + b"\1\2\3\4" + raw[-4:], "CRC check failed"),
     "another length": (lambda raw: raw[:-4] + b"\1\2\3\4", "Incorrect length of data"),
     "garbage behind": (lambda raw: raw + b"garbage", "Not a gzipped file"),

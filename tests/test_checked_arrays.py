@@ -4,7 +4,9 @@ import pickle
 
 import numpy as np
 import pytest
-from small_dataset import N_TEST, N_TRAIN, assert_refused, images, labels, npz_arrays
+from small_dataset import N_TEST, N_TRAIN, assert_is_small_dataset, assert_refused, images, labels, npz_arrays
+
+from theano_tutorials import read_data
 
 FLOATS = images(N_TRAIN, 0) / 256
 REFUSED_ARRAYS = {
@@ -16,7 +18,8 @@ REFUSED_ARRAYS = {
     "NaN": ({"x_train": np.where(FLOATS > 0.5, np.nan, FLOATS)}, ["train set", "NaN or infinite", "none"]),
     "infinity": ({"x_test": np.full((N_TEST, 12), -np.inf)}, ["test set: 60 values are NaN or infinite", "none"]),
     "infinity in float32": ({"x_train": FLOATS + 1e39}, ["train set: 144 values are NaN or infinite", "none"]),
-    "int64 images": ({"x_train": images(N_TRAIN, 0).astype("int64")}, ["images of dtype int64", "expected uint8"]),
+    "int64 images": ({"x_train": np.full((N_TRAIN, 12), 256)}, ["images of dtype int64", "integers from 0 to 255"]),
+    "negative images": ({"x_train": np.full((N_TRAIN, 12), -1)}, ["images of dtype int64", "integers from 0 to 255"]),
     "bool images": ({"x_train": images(N_TRAIN, 0) > 127}, ["images of dtype bool", "expected uint8"]),
     "complex images": ({"x_train": FLOATS + 1j}, ["images of dtype complex128", "expected uint8"]),
     "float labels": ({"y_train": np.arange(N_TRAIN) / 2}, ["labels of dtype float64", "expected integers"]),
@@ -43,6 +46,17 @@ REFUSED_ARRAYS = {
     "no pixels": ({"x_train": np.zeros((N_TRAIN, 0, 3))}, ["shape (12, 0, 3)", "at least one example of one pixel"]),
     "five examples": ({"x_train": images(5, 0), "y_train": labels(5, 0)}, ["5 training examples", "at least 6"]),
 }
+
+
+@pytest.mark.parametrize("pixels", ["uint8", "int16", "uint16", "int64"])
+@pytest.mark.parametrize("classes", ["uint8", "int64", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+def test_integers_like_bytes_and_whole_labels_are_read(tmp_path, pixels, classes, shape):
+    arrays = npz_arrays()
+    arrays.update({name: arrays[name].astype(pixels) for name in ("x_train", "x_test")})
+    arrays.update({name: arrays[name].astype(classes).reshape(shape) for name in ("y_train", "y_test")})
+    np.savez(tmp_path / "data.npz", **arrays)
+    assert_is_small_dataset(read_data(tmp_path / "data.npz"))
 
 
 @pytest.mark.parametrize("case", REFUSED_ARRAYS)

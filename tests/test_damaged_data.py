@@ -4,6 +4,7 @@ import functools
 import io
 import math
 import pickle
+import struct
 import zipfile
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from small_dataset import (
     MNIST_FILES,
+    N_TRAIN,
     PYTHON_2_PICKLE,
     idx,
     images,
@@ -146,3 +148,35 @@ def test_mutated_gzip_of_a_pickle_is_refused_or_valid(folder, mutations):
     path = folder / "data.pkl.gz"
     path.write_bytes(mutated(packed(pickle_content(2)), mutations))
     assert_refused_or_valid(path)
+
+
+@functools.cache
+def csv_content():
+    names = ["label", *(f"pixel{i}" for i in range(4))]
+    return "\n".join([",".join(names), *(f"{i},{i},0,255,7" for i in range(9))]).encode()
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@given(mutations=MUTATIONS)
+@pytest.mark.fuzz
+@example(mutations=[])
+def test_mutated_csv_is_refused_or_valid(folder, compress, mutations):
+    path = folder / "data.csv"
+    path.write_bytes(mutated(packed(csv_content()) if compress else csv_content(), mutations))
+    assert_refused_or_valid(path)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@given(mutations=MUTATIONS)
+@pytest.mark.fuzz
+@example(mutations=[])
+def test_mutated_labels_of_qmnist_are_refused_or_valid(folder, compress, mutations):
+    dataset = folder / f"qmnist-{compress}"
+    path = dataset / "qmnist-train-labels-idx2-int"
+    if not dataset.exists():
+        write_idx_folder(dataset, [f"qmnist-{name.replace('t10k', 'test')}" for name in MNIST_FILES])
+        (dataset / "qmnist-train-labels-idx1-ubyte").unlink()
+    columns = np.insert(np.zeros((N_TRAIN, 7), ">i4"), 0, labels(N_TRAIN, 0), axis=1)
+    content = struct.pack(">3I", 0x0C02, *columns.shape) + columns.tobytes()
+    path.write_bytes(mutated(packed(content) if compress else content, mutations))
+    assert_refused_or_valid(dataset)

@@ -24,7 +24,7 @@ from small_dataset import (
     write_idx_folder,
 )
 
-from theano_tutorials import DatasetError, load_data, read_data, shared_dataset
+from theano_tutorials import DatasetError, DatasetWarning, load_data, read_data, shared_dataset
 from theano_tutorials.datasets import Splits
 
 # MNIST
@@ -211,8 +211,63 @@ def test_unknown_name_is_refused_with_the_known_ones(tmp_path, monkeypatch, name
 
 def test_file_of_another_kind_is_refused(tmp_path):
     (tmp_path / "mnist.zip").write_bytes(b"")
-    assert_refused(tmp_path / "mnist.zip", "expected a folder of IDX files, an .npz file, a .pkl or a .pkl.gz file")
+    assert_refused(
+        tmp_path / "mnist.zip", "expected a folder of IDX files, an .npz file, a .csv, a .pkl or a .pkl.gz file"
+    )
 
 
 def test_dataset_error_is_a_value_error():
     assert issubclass(DatasetError, ValueError)
+
+
+def by_class(n, n_classes):
+    return np.repeat(np.arange(n_classes), n // n_classes)
+
+
+@pytest.mark.parametrize("order", [by_class(300, 10), by_class(300, 10)[::-1], np.roll(by_class(300, 10), 17)])
+def test_training_examples_that_lie_class_by_class_are_shuffled_and_it_is_said(tmp_path, order):
+    # Each example holds its number, which tells where it went.
+    x = np.arange(300)[:, None] / 1000
+    np.savez(tmp_path / "data.npz", x_train=x, y_train=order, x_test=x, y_test=order)
+    with pytest.warns(DatasetWarning, match=r"data\.npz: the training examples lie class by class: they are shuffled"):
+        train, valid, test = read_data(tmp_path / "data.npz")
+    numbers = np.concatenate([np.rint(1000 * part[0][:, 0]).astype(int) for part in (train, valid)])
+    assert sorted(numbers) == list(range(300))
+    np.testing.assert_array_equal(np.concatenate([train[1], valid[1]]), order[numbers])
+    assert len(set(train[1])) == 10
+    assert len(set(valid[1])) >= 8
+    np.testing.assert_array_equal(test[1], order)
+
+
+def test_the_shuffled_order_is_the_same_each_time(tmp_path):
+    np.savez(tmp_path / "data.npz", **npz_arrays(x_train=images(200, 0), y_train=by_class(200, 2)))
+    with pytest.warns(DatasetWarning):
+        first, second = read_data(tmp_path / "data.npz"), read_data(tmp_path / "data.npz")
+    assert_equal_pairs(first, second)
+
+
+@pytest.mark.parametrize(
+    "labels", [np.arange(300) % 10, np.random.RandomState(0).randint(0, 2, 300), np.zeros(300, int)]
+)
+def test_training_examples_in_any_other_order_stay_as_they_are(tmp_path, labels):
+    np.savez(tmp_path / "data.npz", **npz_arrays(x_train=images(300, 0), y_train=labels, y_test=labels[:N_TEST]))
+    train, valid, _ = read_data(tmp_path / "data.npz")
+    np.testing.assert_array_equal(np.concatenate([train[1], valid[1]]), labels)
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_a_class_that_training_lacks_is_said(tmp_path, part):
+    arrays = npz_arrays(x_train=images(300, 0), y_train=np.arange(300) % 10)
+    arrays.update(x_valid=images(20, 1), y_valid=np.arange(20) % 10, x_test=images(20, 2), y_test=np.arange(20) % 10)
+    arrays["y_valid" if part == "validation" else "y_test"] = np.arange(20) % 12
+    np.savez(tmp_path / "data.npz", **arrays)
+    with pytest.warns(DatasetWarning, match=f"no example of 10, 11, which the {part} set has"):
+        assert read_data(tmp_path / "data.npz").n_classes == 12
+
+
+def test_bytes_as_floats_are_said(tmp_path):
+    np.savez(tmp_path / "data.npz", **npz_arrays(x_train=np.full((12, 12), 255.0)))
+    with pytest.warns(
+        DatasetWarning, match="train set: whole floats from 0 to 255: give bytes as uint8, or divide by 256"
+    ):
+        read_data(tmp_path / "data.npz")

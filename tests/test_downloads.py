@@ -173,3 +173,19 @@ def test_known_data_sets_come_as_four_gzipped_idx_files():
     for source in known.KNOWN_DATASETS.values():
         assert list(source.md5) == [f"{name}.gz" for name in MNIST_FILES]
         assert all(re.fullmatch("[0-9a-f]{32}", md5) for md5 in source.md5.values())
+
+
+def test_data_sets_of_debian_are_found_where_it_installs_them(make_known, monkeypatch, tmp_path):
+    make_known(port=9)
+    assert known._ON_DISK[-1] == Path("/usr/share/datasets")
+    monkeypatch.setattr(known, "_ON_DISK", [tmp_path / "datasets"])
+    write_idx_folder(tmp_path / "datasets" / "small", compress=True)
+    assert_is_small_dataset(read_data("small"))
+
+
+def test_the_package_of_debian_is_named(make_known, monkeypatch):
+    make_known(port=9)
+    source = known.KNOWN_DATASETS["small"]
+    assert known.KNOWN_DATASETS["fashion-mnist"].debian == "dataset-fashion-mnist"
+    monkeypatch.setitem(known.KNOWN_DATASETS, "small", source._replace(debian="dataset-small"))
+    assert_refused("small", "or on Debian, as root, apt-get install dataset-small")

@@ -69,6 +69,79 @@ def test_a_folder_with_the_name_of_a_file_is_passed_over(tmp_path):
     assert_is_small_dataset(read_data(tmp_path))
 
 
+def test_gzip_is_told_by_its_first_bytes(tmp_path):
+    write_idx_folder(tmp_path, [f"{name}.gz" for name in MNIST_FILES])
+    assert_is_small_dataset(read_data(tmp_path))
+    write_idx_folder(tmp_path / "others", compress=True)
+    for path in (tmp_path / "others").iterdir():
+        path.rename(path.with_suffix(""))
+    assert_is_small_dataset(read_data(tmp_path / "others"))
+
+
+def test_folders_of_kaggle_each_with_a_file_are_read(tmp_path):
+    for name in MNIST_FILES:
+        (tmp_path / name).mkdir()
+    write_idx_folder(tmp_path, [f"{name}/{name}" for name in MNIST_FILES])
+    assert_is_small_dataset(read_data(tmp_path))
+
+
+@pytest.mark.parametrize("root", ["MNIST/raw", "raw"])
+def test_files_are_found_where_torchvision_keeps_them(tmp_path, root):
+    write_idx_folder(tmp_path / root)
+    assert_is_small_dataset(read_data(tmp_path))
+
+
+def qmnist_labels(array):
+    columns = np.zeros((len(array), 8), ">i4")
+    columns[:, 0], columns[:, 1:] = array, 99
+    return struct.pack(">3I", 0x0C02, *columns.shape) + columns.tobytes()
+
+
+def write_qmnist(folder, change=bytes):
+    x, y, test_x, test_y = small_arrays()
+    for split, split_x, split_y in (("train", x, y), ("test", test_x, test_y)):
+        (folder / f"qmnist-{split}-images-idx3-ubyte.gz").write_bytes(packed(idx(split_x)))
+        (folder / f"qmnist-{split}-labels-idx2-int.gz").write_bytes(packed(change(qmnist_labels(split_y))))
+
+
+def test_of_the_labels_of_qmnist_the_class_is_read(tmp_path):
+    write_qmnist(tmp_path)
+    assert_is_small_dataset(read_data(tmp_path))
+
+
+@pytest.mark.parametrize("change", [lambda raw: raw[:-1], lambda raw: raw + b"\0", lambda raw: raw[:12]])
+def test_damaged_labels_of_qmnist_are_refused(tmp_path, change):
+    write_qmnist(tmp_path, change)
+    assert_refused(tmp_path, "bytes after the header: expected 384", named=tmp_path / "qmnist-train-labels-idx2-int.gz")
+
+
+def test_letters_of_emnist_are_classes_from_zero(tmp_path):
+    names = [f"emnist-letters-{file.replace('t10k', 'test')}" for file in MNIST_FILES]
+    x, test_x = images(52, 0), images(26, 1)
+    letters = np.arange(52) % 26 + 1
+    arrays = [x.transpose(0, 2, 1), letters, test_x.transpose(0, 2, 1), letters[:26]]
+    data = read_data(write_idx_folder(tmp_path, names, compress=True, arrays=arrays))
+    assert data.n_classes == 26
+    np.testing.assert_array_equal(np.concatenate([data[0][1], data[1][1]]), letters - 1)
+    np.testing.assert_array_equal(data[2][0], test_x.reshape(26, -1) / np.float32(256))
+
+
+def test_letters_with_a_label_zero_are_refused(tmp_path):
+    names = [f"emnist-letters-{file.replace('t10k', 'test')}" for file in MNIST_FILES]
+    arrays = [images(N_TRAIN, 0), np.arange(N_TRAIN), images(N_TEST, 1), np.arange(N_TEST)]
+    assert_refused(
+        write_idx_folder(tmp_path, names, arrays=arrays), "labels from 0 to 11: expected 1 to 26 for letters"
+    )
+
+
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html><html>404</html>", b"\n <HTML><head>"])
+def test_a_web_page_is_named(tmp_path, page):
+    write_idx_folder(tmp_path, compress=True)
+    path = tmp_path / f"{TRAIN_LABELS}.gz"
+    path.write_bytes(page)
+    assert_refused(tmp_path, "a web page, not data: download the file again", named=path)
+
+
 def test_idx_folder_is_found_in_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     write_idx_folder(tmp_path / "digits")

@@ -43,6 +43,20 @@ def test_npz_may_have_a_validation_set_of_its_own(tmp_path):
     assert_equal_pairs(read_data(tmp_path / "data.npz"), [*expected, (test_x.reshape(-1, 12) / 256, test_y)])
 
 
+def test_npz_of_medmnist_is_read(tmp_path):
+    x, y, test_x, test_y = small_arrays()
+    valid_x, valid_y = images(3, 8), labels(3, 9)
+    np.savez(
+        tmp_path / "pathmnist.npz",
+        **{"train_images": x, "train_labels": y[:, None], "val_images": valid_x, "val_labels": valid_y[:, None]},
+        **{"test_images": test_x, "test_labels": test_y[:, None]},
+    )
+    expected = [
+        (part.reshape(-1, 12) / 256, of_part) for part, of_part in ((x, y), (valid_x, valid_y), (test_x, test_y))
+    ]
+    assert_equal_pairs(read_data(tmp_path / "pathmnist.npz"), expected)
+
+
 def test_npz_of_six_examples_validates_with_one(tmp_path):
     np.savez(tmp_path / "data.npz", **npz_arrays(x_train=images(6, 0), y_train=labels(6, 1)))
     assert [len(x) for x, _ in read_data(tmp_path / "data.npz")] == [5, 1, N_TEST]

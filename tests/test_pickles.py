@@ -108,6 +108,30 @@ def test_strings_of_python_2_are_bytes_of_arrays(tmp_path, text, pixels):
     assert_equal_pairs(read_data(tmp_path / "data.pkl"), [(x / np.float32(scale), y) for x, y in pairs])
 
 
+@pytest.mark.parametrize("protocol", range(6))
+def test_lists_of_numbers_and_whole_floats_are_read(tmp_path, protocol):
+    pairs = small_pairs()
+    lists = [([list(map(float, row)) for row in x.tolist()], [float(label) for label in y]) for x, y in pairs]
+    rows = [(list(x.astype("float32")), y.astype("float64")) for x, y in pairs]
+    for written in (lists, rows):
+        (tmp_path / "data.pkl").write_bytes(pickle.dumps(written, protocol))
+        assert_equal_pairs(read_data(tmp_path / "data.pkl"), pairs)
+
+
+def test_a_row_that_is_there_many_times_takes_no_memory(tmp_path):
+    row = [0.5] * 3000
+    (tmp_path / "data.pkl").write_bytes(pickle.dumps([([row] * 3000, [0] * 3000)] * 3))
+    assert peak_memory(assert_refused, tmp_path / "data.pkl", "3000 rows of 9000000 numbers together") < SMALL
+
+
+@pytest.mark.parametrize("name", ["data.pkl", "data.pkl.gz"])
+@pytest.mark.parametrize("compress", [False, True])
+def test_gzip_is_told_by_its_first_bytes(tmp_path, name, compress):
+    content = pickle.dumps(small_pairs())
+    (tmp_path / name).write_bytes(packed(content) if compress else content)
+    assert_equal_pairs(read_data(tmp_path / name), small_pairs())
+
+
 def test_pickle_of_rows_has_their_length_for_the_shape_of_an_example(tmp_path):
     (tmp_path / "data.pkl").write_bytes(pickle.dumps(small_pairs()))
     data = read_data(tmp_path / "data.pkl")
@@ -126,7 +150,9 @@ STRUCTURES = {
     "a number": 3,
     "nothing": None,
     "text": "abc",
-    "lists of numbers for arrays": [([[0.5]], [0])] * 3,
+    "lists of text": [([["0.5"]], [0])] * 3,
+    "lists of lists of lists": [([[[0.5]]], [0])] * 3,
+    "rows of different lengths": [([[0.5], [0.5, 0.5]], [0, 0])] * 3,
     "None for labels": [(images(2, 0), None)] * 3,
     "dtypes for arrays": [(np.dtype("f4"), np.dtype("i8"))] * 3,
     "a dictionary": {"train": small_pairs()[0]},
@@ -193,7 +219,7 @@ def test_malformed_pickle_is_refused(tmp_path, name):
 def test_array_opcodes_are_valid_where_nothing_is_malformed(tmp_path):
     # So that each malformed pickle above is refused for its fault alone.
     (tmp_path / "data.pkl").write_bytes(array_opcodes(b"(I1\nI1\nt"))
-    assert_refused(tmp_path / "data.pkl", "train set", "labels of shape (1, 1)")
+    assert_refused(tmp_path / "data.pkl", "train set: labels from 1.6777999408082104e+22")
 
 
 # A pair of the last two, and so on: 2**20 None to print or to hash. Forty more bytes, and it takes years.

@@ -342,3 +342,27 @@ def test_nohup_is_respected(environment, dataset):
     process.stdout.close()
     process.stderr.close()
     assert re.search(COMPLETE, out)
+
+
+def test_a_warning_about_the_data_is_one_line(environment, tmp_path):
+    labels = np.repeat(np.arange(10), 12)
+    pixels = np.random.RandomState(0).rand(120, 16)
+    np.savez(tmp_path / "data.npz", x_train=pixels, y_train=labels, x_test=pixels, y_test=labels)
+    finished = run(
+        environment, "train_logreg", "--dataset", tmp_path / "data.npz", "--batch-size", "10", "--n-epochs", "1"
+    )
+    said = "the training examples lie class by class: they are shuffled (seed 0)"
+    assert (finished.returncode, finished.stderr) == (0, f"warning: {tmp_path}/data.npz: {said}\n")
+
+
+def test_a_table_is_trained_on(environment, tmp_path):
+    pixels = np.random.RandomState(0).randint(0, 256, (70, 16))
+    lines = [f"{i % 10},{','.join(map(str, row))}" for i, row in enumerate(pixels)]
+    (tmp_path / "train.csv").write_text("\n".join(["label," + ",".join(f"pixel{i}" for i in range(16)), *lines]))
+    finished = run(
+        environment, "train_logreg", "--dataset", tmp_path / "train.csv", "--batch-size", "10", "--n-epochs", "1"
+    )
+    assert finished.returncode == 0
+    assert finished.stderr.endswith(
+        "train.csv: 70 examples, split at random (seed 0): 50 for training, 10 for validation, 10 for the test\n"
+    )

@@ -8,7 +8,7 @@ Importing this package imports Theano and makes it work; see
 from theano_tutorials import backend  # noqa: F401  isort: skip
 from theano_tutorials import kernels  # noqa: F401  isort: skip
 
-from theano_tutorials.datasets import DatasetError, load_data, read_data, shared_dataset
+from theano_tutorials.datasets import DatasetError, DatasetWarning, load_data, read_data, shared_dataset
 from theano_tutorials.lenet import LeNet5, LeNetConvPoolLayer, train_lenet
 from theano_tutorials.logreg import LogisticRegression, train_logreg
 from theano_tutorials.mlp import MLP, HiddenLayer, train_mlp
@@ -30,6 +30,7 @@ from theano_tutorials.training import (
 __all__ = [
     "MLP",
     "DatasetError",
+    "DatasetWarning",
     "EarlyStopping",
     "Functions",
     "HiddenLayer",

@@ -251,9 +251,9 @@ def train_lenet(
         Step size of gradient descent.
     n_epochs : int
         Largest number of passes over the training set.
-    dataset : str or path
+    dataset : str, path or arrays
         mnist, fashion-mnist, kmnist, or the path of a folder of IDX files, of an
-        .npz file or of a .pkl.gz file.
+        .npz, a .csv or a .pkl.gz file. In Python, arrays too: read_data lists them.
     nkerns : (int, int)
         Number of filters in each of the two convolutions.
     batch_size : int
@@ -287,8 +287,8 @@ def train_lenet(
     run = open_run(output_dir, "lenet", arguments, datasets, resume, overwrite, tensorboard)
     if datasets.image_shape is None:
         raise ValueError(
-            f"data set {dataset} has examples of shape {datasets.example_shape}: expected images, (height, width) or "
-            "(channels, height, width), or rows that are square images"
+            f"data set {datasets.name} has examples of shape {datasets.example_shape}: expected images, "
+            "(height, width) or (channels, height, width), or rows that are square images"
         )
 
     x = T.matrix("x")

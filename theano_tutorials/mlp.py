@@ -200,9 +200,9 @@ def train_mlp(
         Weight of the penalty ``L2_sqr`` in the cost.
     n_epochs : int
         Largest number of passes over the training set.
-    dataset : str or path
+    dataset : str, path or arrays
         mnist, fashion-mnist, kmnist, or the path of a folder of IDX files, of an
-        .npz file or of a .pkl.gz file.
+        .npz, a .csv or a .pkl.gz file. In Python, arrays too: read_data lists them.
     batch_size : int
         Number of examples in a minibatch.
     n_hidden : int

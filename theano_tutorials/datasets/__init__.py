@@ -1,11 +1,11 @@
 """MNIST, and data sets like it: from files, checked, into shared variables.
 
-``load`` is the way through; ``known``, ``idx``, ``npz`` and ``pickles`` read, and
+``load`` is the way through; ``known``, ``idx``, ``npz``, ``csv``, ``pickles`` and ``arrays`` read, and
 ``check`` and ``shapes`` say what is valid.
 """
 
 from theano_tutorials.datasets.check import BYTE_SCALE
-from theano_tutorials.datasets.errors import DatasetError
+from theano_tutorials.datasets.errors import DatasetError, DatasetWarning
 from theano_tutorials.datasets.idx import read_idx
 from theano_tutorials.datasets.known import KNOWN_DATASETS
 from theano_tutorials.datasets.load import (
@@ -22,6 +22,7 @@ __all__ = [
     "KNOWN_DATASETS",
     "TRAINING_PER_VALIDATION",
     "DatasetError",
+    "DatasetWarning",
     "Splits",
     "in_theano_order",
     "load_data",

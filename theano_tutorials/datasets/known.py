@@ -1,7 +1,7 @@
 """Data sets that have a name: the MNIST that comes with this library, and downloads."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import pooch
 
@@ -9,7 +9,8 @@ from theano_tutorials.datasets.errors import DatasetError
 from theano_tutorials.datasets.idx import idx_groups
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_EMBEDDED = (_PACKAGE / "data", _PACKAGE.parent / "data")  # in a wheel, in a checkout
+# In a wheel, in a checkout, and where Debian's packages dataset-... put theirs.
+_ON_DISK = (_PACKAGE / "data", _PACKAGE.parent / "data", Path("/usr/share/datasets"))
 _DOWNLOAD_TIMEOUT = 10  # seconds without an answer
 
 
@@ -22,10 +23,13 @@ class Source(NamedTuple):
         Folder of the files.
     md5 : dict of str to str
         Checksums of the files as distributed, by their names.
+    debian : str, optional
+        Name of the package of Debian that has it.
     """
 
     url: str
     md5: dict
+    debian: Optional[str] = None
 
 
 KNOWN_DATASETS = {
@@ -46,6 +50,7 @@ KNOWN_DATASETS = {
             "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
             "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
         },
+        "dataset-fashion-mnist",
     ),
     "kmnist": Source(
         "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
@@ -78,7 +83,7 @@ def folder_of_known(name):
     """
     source = KNOWN_DATASETS[name]
     cache = Path(pooch.os_cache("theano_tutorials"), name)
-    for folder in (*(embedded / name for embedded in _EMBEDDED), cache):
+    for folder in (*(folder / name for folder in _ON_DISK), cache):
         if idx_groups(folder):
             return folder
     for file, md5 in source.md5.items():
@@ -95,5 +100,6 @@ def folder_of_known(name):
             raise DatasetError(
                 f"data set {name} is not on disk, and {source.url}{file} cannot be downloaded ({why}). "
                 f"Put {', '.join(source.md5)} into {cache}, or name the folder that holds them"
+                + (f", or on Debian, as root, apt-get install {source.debian}" if source.debian else "")
             ) from error
     return cache

@@ -4,6 +4,12 @@ import numpy as np
 
 from theano_tutorials.datasets.errors import DatasetError
 
+_OF_MEDMNIST = {
+    f"{part}_{kind}": f"{ours}_{name}"
+    for part, name in (("train", "train"), ("val", "valid"), ("test", "test"))
+    for kind, ours in (("images", "x"), ("labels", "y"))
+}
+
 
 def read_npz(path):
     """Read the arrays of an ``.npz`` file.
@@ -12,7 +18,8 @@ def read_npz(path):
     ----------
     path : path
         With ``x_train``, ``y_train``, ``x_test``, ``y_test`` and, if it has a
-        validation set of its own, ``x_valid``, ``y_valid``.
+        validation set of its own, ``x_valid``, ``y_valid``. Or with the names of
+        MedMNIST: ``train_images``, ``train_labels``, and so on.
 
     Returns
     -------
@@ -30,6 +37,9 @@ def read_npz(path):
             arrays = {name: array for name, array in archive.items() if isinstance(array, np.ndarray)}
     except Exception as error:  # NumPy, zipfile, zlib and struct each have their own
         raise DatasetError(f"{path}: not a valid .npz file ({type(error).__name__}: {error})") from error
+    for found, name in _OF_MEDMNIST.items():
+        if found in arrays:
+            arrays.setdefault(name, arrays.pop(found))
     names = ["train", "valid", "test"] if "x_valid" in arrays or "y_valid" in arrays else ["train", "test"]
     expected = [f"{kind}_{name}" for name in names for kind in "xy"]
     if not set(expected) <= set(arrays):

@@ -18,12 +18,12 @@ def read_pickle(path):
     Parameters
     ----------
     path : path
-        Gzipped if its name ends in ``.gz``.
+        Gzipped or not.
 
     Returns
     -------
     list of three (inputs, labels) pairs: training, validation, test
-        Arrays as they are in the file.
+        Arrays as they are in the file; lists of numbers become arrays.
 
     Raises
     ------
@@ -32,9 +32,9 @@ def read_pickle(path):
     """
     try:
         with open_plain_or_gzipped(path) as file:
-            data = io.BytesIO(file.read())  # all of it, since the checksum of gzip is at the end
-        content = _ArrayUnpickler(data, encoding="latin1").load()
-        return [tuple(part.array() for part in split) for split in _three_pairs(content)]
+            data = file.read()  # all of it, since the checksum of gzip is at the end
+        content = _ArrayUnpickler(io.BytesIO(data), encoding="latin1").load()
+        return [tuple(_as_array(part, len(data)) for part in split) for split in _three_pairs(content)]
     except Exception as error:  # a damaged pickle raises whatever its last opcode does
         raise DatasetError(f"{path}: not a pickle of MNIST ({type(error).__name__}: {error})") from error
 
@@ -46,6 +46,22 @@ def _three_pairs(content):
     if not (is_pairs and len(content) == 3):
         raise DatasetError("expected ((train_x, train_y), (valid_x, valid_y), (test_x, test_y))")
     return content
+
+
+def _as_array(part, n_bytes):
+    """The array of a part of a pair: a pickled array, or a list of numbers or of rows."""
+    if not isinstance(part, (list, tuple)):
+        return part.array()
+    rows = [row.array() if isinstance(row, (_PickledArray, _PickledBuffer)) else row for row in part]
+    lists = rows if rows and not isinstance(rows[0], (int, float)) else [rows]
+    # A file has fewer numbers than bytes; a row that is there many times could be more than memory holds.
+    size = len(lists) * max(map(np.size, lists) if isinstance(lists[0], np.ndarray) else map(len, lists))
+    if size > n_bytes:
+        raise DatasetError(f"{len(lists)} rows of {size} numbers together, in {n_bytes} bytes: expected fewer")
+    for row in lists:
+        if not isinstance(row, np.ndarray) and not {int, float} >= set(map(type, row)):
+            raise DatasetError("a list of something else: expected numbers, or rows of numbers")
+    return np.array(rows)
 
 
 # Arrays need none of these: extension codes, which find_class does not see once they are cached, and

@@ -201,7 +201,7 @@ class Run:
         config = {
             "model": model,
             "hyperparameters": hyperparameters,
-            "data": {"name": str(arguments.get("dataset")), "sha256": checksum(data)},
+            "data": {"name": str(getattr(data, "name", arguments.get("dataset"))), "sha256": checksum(data)},
             "versions": {
                 "python": platform.python_version(),
                 **{name: metadata.version(name) for name in _VERSIONS_OF},
