@@ -171,7 +171,14 @@ def _errors():
     except BrokenPipeError:
         _fail("standard output was closed")
     except (OSError, ValueError, MemoryError, ImportError) as error:
-        _fail(str(error) or type(error).__name__)
+        _fail(message_of(error))
+
+
+def message_of(error):
+    """The text of an error in one line, without the number of the operating system."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
 @contextmanager

@@ -13,7 +13,7 @@ The script describes the conversion of each image in its output. The background
 should have an even brightness. It should contain nothing but the digit.
 """
 
-from command import DEVICE, Parser, exit_codes  # isort: skip  (first: says what is missing)
+from command import DEVICE, Parser, exit_codes, message_of  # isort: skip  (first: says what is missing)
 
 import argparse
 import json
@@ -67,12 +67,12 @@ def print_errors(losses, as_json):
 
 def print_digit(predict, path, as_json):
     """Print the digit in an image; return whether it could be read."""
-    from theano_tutorials.saved.images import read_digit  # here: says what is missing
+    from theano_tutorials.images import read_digit  # here: says what is missing
 
     try:
         pixels, preparation = read_digit(path)
     except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message_of(error)}", file=sys.stderr)
         return False
     (probabilities,) = predict(pixels[None])
     digit = int(probabilities.argmax())

@@ -85,6 +85,18 @@ def test_hidden_layer_is_activation_of_an_affine_map(activation, reference):
     assert_equal_but_for_rounding(output, reference(inputs.astype("float64") @ W + b), n_terms=7)
 
 
+@pytest.mark.parametrize("activation", ["relu", 3])
+def test_an_activation_that_is_no_function_is_named(activation):
+    with pytest.raises(TypeError, match=f"activation is {activation!r}: expected a function, such as T.tanh"):
+        HiddenLayer(np.random.RandomState(0), T.matrix(), 7, 5, activation=activation)
+
+
+@pytest.mark.parametrize("n_hidden", [100.5, 0, -3, "100", True])
+def test_a_number_of_hidden_units_is_named_as_the_user_knows_it(n_hidden):
+    with pytest.raises(ValueError, match=f"^n_hidden is {n_hidden!r}: expected an integer of at least 1"):
+        MLP(np.random.RandomState(0), T.matrix(), 7, n_hidden, 5)
+
+
 @pytest.mark.parametrize(("activation", "scale"), [(T.tanh, 1), (None, 1), (T.nnet.sigmoid, 4)])
 def test_hidden_layer_draws_glorot_weights_from_the_generator(activation, scale):
     layer = HiddenLayer(np.random.RandomState(1234), T.matrix(), 30, 20, activation=activation)

@@ -517,6 +517,44 @@ def test_evaluate_gives_an_expression_over_any_part_of_the_data():
     np.testing.assert_array_equal(probabilities.argmax(axis=1), expected[:4])
 
 
+def test_evaluate_takes_what_predict_takes():
+    x, y = T.matrix("x"), T.ivector("y")
+    images = np.random.RandomState(0).randint(0, 256, (5, 4), dtype="uint8")
+    labels = np.array([0, 2, 1, 0, 2])
+    classifier = LogisticRegression(x, 4, 3)
+    classifier.W.set_value(np.random.RandomState(1).rand(4, 3).astype("float32"))
+    outputs = [classifier.p_y_given_x, classifier.errors(y)]
+    pixels = (images / 256).astype("float32")
+    expected = evaluate(outputs, {x: pixels, y: labels.astype("int32")})
+    for same in (images, images / 256, (images / 256).tolist()):
+        for same_labels in (labels, labels.astype("uint8"), labels.astype("float64"), labels.tolist()):
+            for found, value in zip(evaluate(outputs, {x: same, y: same_labels}), expected):
+                np.testing.assert_array_equal(found, value)
+
+
+def test_evaluate_takes_integers_as_they_are():
+    x = T.matrix("x")
+    np.testing.assert_array_equal(evaluate(2 * x, {x: [[1, 300], [-4, 0]]}), [[2, 600], [-8, 0]])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            {"x": np.zeros((2, 3, 4))},
+            r"float64 and shape \(2, 3, 4\) for x: expected numbers in 2 dimensions",
+        ),
+        ({"x": [["a"]]}, "data of dtype <U1 and shape"),
+        ({"y": [0.5]}, "data from 0.5 to 0.5 of dtype float64 for y: expected whole numbers that int32 holds"),
+        ({"y": [2**40]}, "expected whole numbers that int32 holds"),
+    ],
+)
+def test_evaluate_names_data_that_does_not_fit(data, message):
+    variables = {"x": T.matrix("x"), "y": T.ivector("y")}
+    with pytest.raises(ValueError, match=message):
+        evaluate(sum(variables[name].sum() for name in data), {variables[name]: value for name, value in data.items()})
+
+
 # Shared variables
 
 

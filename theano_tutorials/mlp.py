@@ -78,7 +78,8 @@ class HiddenLayer:
     Raises
     ------
     TypeError
-        If ``input`` is not a matrix, or ``W`` or ``b`` is not a shared variable.
+        If ``input`` is not a matrix, ``W`` or ``b`` is not a shared variable, or
+        ``activation`` is not callable.
     ValueError
         If a size is below one or a given parameter has another shape.
 
@@ -93,6 +94,10 @@ class HiddenLayer:
     def __init__(self, rng, input, n_in, n_out, W=None, b=None, activation=T.tanh):
         require_ndim(2, input=input)
         require_counts(n_in=n_in, n_out=n_out)
+        if not (activation is None or callable(activation)):
+            raise TypeError(
+                f"activation is {activation!r}: expected a function, such as T.tanh or T.nnet.relu, or None"
+            )
         if W is None:
             scale = 4 if activation == T.nnet.sigmoid else 1
             W = theano.shared(glorot_uniform(rng, n_in, n_out, (n_in, n_out), scale), name="W", borrow=True)
@@ -147,6 +152,7 @@ class MLP:
     """
 
     def __init__(self, rng, input, n_in, n_hidden, n_out, parameters=None):
+        require_counts(n_in=n_in, n_hidden=n_hidden, n_out=n_out)
         given = defaultdict(lambda: None) if parameters is None else parameters
         self.input = input
         self.architecture = {"n_in": int(n_in), "n_hidden": int(n_hidden), "n_out": int(n_out)}

@@ -15,6 +15,7 @@ import theano
 import theano.tensor as T
 
 from theano_tutorials.checks import python_number, require_counts, require_ndim, require_positive, shape_of
+from theano_tutorials.datasets import BYTE_SCALE
 from theano_tutorials.runs import console
 from theano_tutorials.runs.directory import MAIN_PHASE
 from theano_tutorials.runs.session import Session
@@ -233,12 +234,19 @@ def evaluate(expression, inputs):
     expression : symbolic variable, or list of them
         For instance ``classifier.y_pred``.
     inputs : dict
-        From symbolic inputs to data: an array, or rows of a shared variable such
-        as ``test_x[:20]``.
+        From symbolic inputs to data: an array, lists of numbers, or rows of a shared
+        variable such as ``test_x[:20]``. Numbers get the dtype of the input. uint8 for
+        an input of floats is divided by 256, as in :func:`theano_tutorials.read_data`.
 
     Returns
     -------
     numpy.ndarray, or list of them
+
+    Raises
+    ------
+    ValueError
+        If data has another number of dimensions than its input, is no array of numbers,
+        or has values that the dtype of the input cannot hold.
 
     Examples
     --------
@@ -246,7 +254,28 @@ def evaluate(expression, inputs):
     >>> evaluate(x.sum(axis=1), {x: np.ones((2, 3), dtype="float32")})
     array([3., 3.], dtype=float32)
     """
-    return theano.function([], expression, givens=inputs, on_unused_input="ignore")()
+    givens = {variable: _in_dtype_of(variable, data) for variable, data in inputs.items()}
+    return theano.function([], expression, givens=givens, on_unused_input="ignore")()
+
+
+def _in_dtype_of(variable, data):
+    if isinstance(data, theano.Variable):
+        return data
+    array = np.asarray(data)
+    if array.dtype.kind not in "biuf" or array.ndim != variable.ndim:
+        raise ValueError(
+            f"data of dtype {array.dtype} and shape {array.shape} for {variable}: expected numbers in "
+            f"{variable.ndim} dimensions"
+        )
+    if variable.dtype.startswith("float"):
+        return array.astype(variable.dtype) / (BYTE_SCALE if array.dtype == np.uint8 else 1)
+    converted = array.astype(variable.dtype)
+    if not np.array_equal(converted, array):
+        raise ValueError(
+            f"data from {array.min()} to {array.max()} of dtype {array.dtype} for {variable}: expected whole numbers "
+            f"that {variable.dtype} holds"
+        )
+    return converted
 
 
 def mean_loss(function, n_batches):

@@ -281,6 +281,14 @@ def test_resume_and_overwrite_exclude_each_other(dataset, tmp_path):
     expect_error(run_to_its_end("mlp", options), "resume and overwrite exclude each other")
 
 
+def test_resume_refuses_a_run_of_another_floatX(reference, dataset, tmp_path, monkeypatch):
+    folder = copy_of(reference, tmp_path)
+    monkeypatch.setenv("THEANO_FLAGS", "floatX=float64")
+    options = {**LONG["mlp"], "dataset": dataset, "output_dir": str(folder), "resume": True}
+    said = "cannot be resumed: floatX was float32, is float64: set THEANO_FLAGS=floatX=float32"
+    expect_error(run_to_its_end("mlp", options), str(folder), said)
+
+
 @pytest.mark.parametrize(
     ("kind", "change", "differences"),
     [

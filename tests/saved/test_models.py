@@ -1,5 +1,8 @@
 """Saved models built again, and put to use."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import theano.tensor as T
@@ -7,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from models import TUTORIALS
 from mutations import mutated, read_or_refuse
+from scipy.special import softmax
 
 from theano_tutorials import (
     MLP,
+    DatasetWarning,
     HiddenLayer,
     LeNet5,
     LogisticRegression,
@@ -52,6 +57,62 @@ def test_a_saved_model_is_built_again(name, saved_models, digits):
     assert predict(images[:0]).shape == (0, 10)
 
 
+def test_lists_and_integers_like_bytes_are_predicted_too(saved_models, digits):
+    images = digits[0][:3]
+    predict = load_model(saved_models["mlp"]).predict
+    expected = predict(images)
+    for same in (images.tolist(), images.astype("int64"), (images / 256.0).tolist()):
+        np.testing.assert_array_equal(predict(same), expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "low", "high"),
+    [(lambda x: x * 255.0, 0, 255), (lambda x: x * 2 - 1, -1, 0), (lambda x: x * 1e6, 0, 1e6)],
+)
+def test_floats_on_another_scale_are_said(saved_models, digits, change, low, high):
+    images = digits[0] / 256
+    predict = load_model(saved_models["mlp"]).predict
+    with pytest.warns(DatasetWarning, match=r"floats from .* to .*: .* have pixels from 0 to 1, bytes / 256") as said:
+        predict(change(images))
+    assert said[0].filename == __file__
+
+
+@pytest.mark.parametrize("scale", [1, 1.01, 1 / 256])
+def test_floats_on_the_scale_of_the_training_are_not_remarked_on(saved_models, digits, scale):
+    load_model(saved_models["mlp"]).predict(digits[0] / 256 * scale)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_threads_share_a_model(saved_models, digits, name):
+    predict = load_model(saved_models[name]).predict
+    parts = [digits[0][start : start + 7] for start in range(0, 280, 7)]
+    expected = [predict(part) for part in parts]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(predict, parts * 50))
+    finally:
+        sys.setswitchinterval(before)
+    for one, other in zip(found, expected * 50):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_path_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path}/run does not exist: expected the directory of a run"):
+        load_model(tmp_path / "run")
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
+def test_a_model_of_another_floatX_is_loaded(tmp_path, dtype):
+    values = {"W": np.random.RandomState(0).rand(4, 3).astype(dtype), "b": np.arange(3).astype(dtype)}
+    write_tensors(tmp_path / "m", values, {"model": "LogisticRegression", "architecture": {"n_in": 4, "n_out": 3}})
+    x = np.float32([[0.1, 0.2, 0.3, 0.4]])
+    scores = x @ values["W"].astype("float32") + values["b"].astype("float32")
+    np.testing.assert_allclose(load_model(tmp_path / "m").predict(x), softmax(scores, axis=1), rtol=1e-5)
+
+
 def test_a_folder_stands_for_its_best_model(saved_models, tmp_path, digits):
     (tmp_path / "best_model.safetensors").write_bytes(saved_models["mlp"].read_bytes())
     expected = load_model(saved_models["mlp"]).predict(digits[0])
@@ -70,7 +131,9 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
         (np.zeros(784), r"shape \(784,\): expected"),
         (np.zeros((1, 3, 28, 28)), r"shape \(1, 3, 28, 28\): expected"),
         (np.zeros((0, 5)), r"shape \(0, 5\): expected"),
-        (np.zeros((2, 784), "int64"), "dtype int64: expected uint8, or floats"),
+        (np.full((2, 784), 256), "dtype int64: expected uint8, integers from 0 to 255, or floats"),
+        (np.full((2, 784), -1), "dtype int64: expected uint8, integers from 0 to 255, or floats"),
+        (np.zeros((2, 784), bool), "dtype bool: expected uint8"),
         (np.full((2, 784), np.nan), "1568 values that are NaN or infinite"),
         (["7"], r"shape \(1,\): expected"),
     ],
@@ -249,7 +312,7 @@ def test_nonsense_in_the_metadata_is_refused(metadata, message, tmp_path):
     ("changes", "message"),
     [
         ({"W": float32(3, 4)}, r"W has shape \(3, 4\): expected \(4, 3\)"),
-        ({"b": np.zeros(3)}, "b has dtype float64: expected float32"),
+        ({"b": np.zeros(3, "int32")}, "b has dtype int32: expected floats"),
         ({"c": float32(1)}, "it holds W, b, c: expected W, b"),
         ({"b": np.float32([0, np.inf, 0])}, "b has values that are NaN or infinite"),
     ],

@@ -4,7 +4,7 @@
 ``check`` and ``shapes`` say what is valid.
 """
 
-from theano_tutorials.datasets.check import BYTE_SCALE
+from theano_tutorials.datasets.check import BYTE_SCALE, MAX_BYTE
 from theano_tutorials.datasets.errors import DatasetError, DatasetWarning
 from theano_tutorials.datasets.idx import read_idx
 from theano_tutorials.datasets.known import KNOWN_DATASETS
@@ -20,6 +20,7 @@ from theano_tutorials.datasets.shapes import in_theano_order
 __all__ = [
     "BYTE_SCALE",
     "KNOWN_DATASETS",
+    "MAX_BYTE",
     "TRAINING_PER_VALIDATION",
     "DatasetError",
     "DatasetWarning",

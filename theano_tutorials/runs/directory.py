@@ -34,6 +34,7 @@ from pathlib import Path
 
 import filelock
 import numpy as np
+import theano
 from theano.compile import SharedVariable
 from theano.gof import Variable
 
@@ -201,6 +202,7 @@ class Run:
         config = {
             "model": model,
             "hyperparameters": hyperparameters,
+            "floatX": theano.config.floatX,
             "data": {"name": str(getattr(data, "name", arguments.get("dataset"))), "sha256": checksum(data)},
             "versions": {
                 "python": platform.python_version(),
@@ -279,6 +281,11 @@ class Run:
             return
         if not self._resume:
             raise FileExistsError(f"{self.folder} holds another run: resume it, overwrite it, or choose another folder")
+        before, floatX = self._read_config().get("floatX"), theano.config.floatX
+        if before not in (None, floatX):
+            raise ValueError(
+                f"{self.folder} cannot be resumed: floatX was {before}, is {floatX}: set THEANO_FLAGS=floatX={before}"
+            )
         then, now = (
             {**config["hyperparameters"], "model": config["model"], "data": config["data"]["sha256"], _HOW_LONG: None}
             for config in (self._read_config(), self._config)

@@ -5,6 +5,7 @@ A name is the path to the parameter through the attributes of the model: ``W``,
 list of shared variables. An attribute that has ``params`` too is a layer.
 """
 
+import theano
 from theano.compile import SharedVariable
 
 from theano_tutorials.checks import shape_of
@@ -115,7 +116,8 @@ def load_parameters(path, model):
     ----------
     path : path
     model : object with ``params``
-        Names and shapes must be those of the saved model.
+        Names and shapes must be those of the saved model. The file may be of another
+        floatX.
 
     Raises
     ------
@@ -127,9 +129,15 @@ def load_parameters(path, model):
         If it is not a safetensors file, or its names, shapes or dtypes are not
         those of the model. Then nothing is set.
     """
-    values, _ = read_tensors(path)
+    tensors, _ = read_tensors(path)
+    values = {name: in_floatX(value) for name, value in tensors.items()}
     require_fit(path, model, values)
     set_values(named_parameters(model), values)
+
+
+def in_floatX(value):
+    """An array of floats in floatX; another array as it is."""
+    return value.astype(theano.config.floatX) if value.dtype.kind == "f" else value
 
 
 def set_values(parameters, values):

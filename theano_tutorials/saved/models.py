@@ -14,17 +14,21 @@ The class of a model says how the model is built again:
 import inspect
 import math
 import reprlib
+import threading
+import warnings
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
 import numpy as np
 import theano
 
-from theano_tutorials.datasets import BYTE_SCALE, in_theano_order, read_data
+from theano_tutorials.datasets import BYTE_SCALE, MAX_BYTE, DatasetWarning, in_theano_order, read_data
 from theano_tutorials.runs.directory import BEST_MODEL
-from theano_tutorials.runs.parameters import named_parameters
+from theano_tutorials.runs.parameters import in_floatX, named_parameters
 from theano_tutorials.runs.tensors import read_tensors
 
+_BRIGHT = 20  # no image that is scaled to mean 0 and variance 1 has such pixels
+_NEARLY = 0.9  # -1 and 1 themselves need not occur in a few images
 _BLOCK = 500  # examples at a time, so that the memory does not grow with their number
 
 
@@ -38,10 +42,11 @@ class LoadedModel(NamedTuple):
     predict : function, or None if the model is not a classifier
         ``predict(examples)`` returns the probability of each class, floatX,
         (n, n_classes). Examples, for any n, are rows (n, n_features), grey images
-        (n, height, width), or colour images with the channels first or last. uint8
-        is divided by 256, as in training. Floats must have the scale of training.
-        Raises ValueError for other shapes and dtypes, and for values that are NaN
-        or infinite.
+        (n, height, width), or colour images with the channels first or last; an array
+        or lists. uint8, and other integers from 0 to 255, are divided by 256, as in
+        training. Floats must have the scale of training; for a model of this library,
+        a DatasetWarning says if they look like bytes, or like pixels from -1 to 1. Raises ValueError for other shapes
+        and dtypes, and for values that are NaN or infinite. Threads may share it.
     """
 
     model: object
@@ -85,13 +90,17 @@ def load_model(path, model_class=None):
     if not hasattr(model, "p_y_given_x"):
         return LoadedModel(model, None)
     probabilities = theano.function([model.input], model.p_y_given_x)
+    one_at_a_time = threading.Lock()  # the function of Theano has one set of buffers
 
     def predict(images):
         rows = _checked_rows(images, model.example_shape)
+        if model_class is None and rows.size and rows.dtype != np.uint8:
+            _warn_of_another_scale(rows.min(), rows.max())
         # Of no example, too, the number of classes is known from the probabilities of one.
         used = rows if len(rows) else np.zeros((1, rows.shape[1]), rows.dtype)
         blocks = [_scaled(used[start : start + _BLOCK]) for start in range(0, len(used), _BLOCK)]
-        result = np.concatenate([probabilities(block) for block in blocks])[: len(rows)]
+        with one_at_a_time:
+            result = np.concatenate([probabilities(block) for block in blocks])[: len(rows)]
         if not np.isfinite(result).all():
             raise ValueError(f"{path}: the probabilities are NaN: its parameters are too large to compute with")
         return result
@@ -109,11 +118,26 @@ def _checked_rows(images, example_shape):
         fits = images.shape[1:] in (example_shape, example_shape[example_shape[0] == 1 :])
     if not fits:
         raise ValueError(f"images of shape {given.shape}: expected {_expected(example_shape)}")
+    if images.dtype.kind in "iu" and images.size and images.min() >= 0 and images.max() <= MAX_BYTE:
+        images = images.astype(np.uint8)
     if images.dtype != np.uint8 and images.dtype.kind != "f":
-        raise ValueError(f"images of dtype {images.dtype}: expected uint8, or floats such as byte / 256")
+        raise ValueError(
+            f"images of dtype {images.dtype}: expected uint8, integers from 0 to {MAX_BYTE}, or floats such as "
+            "byte / 256"
+        )
     if images.dtype != np.uint8 and not np.isfinite(images).all():
         raise ValueError(f"images with {np.sum(~np.isfinite(images))} values that are NaN or infinite: expected none")
     return images.reshape(len(images), n_features)
+
+
+def _warn_of_another_scale(low, high):
+    if high > _BRIGHT or -1 <= low < -_NEARLY < _NEARLY < high <= 1:
+        warnings.warn(
+            f"images with floats from {low:g} to {high:g}: the data sets of this library have pixels from 0 to 1, "
+            "bytes / 256: give bytes as uint8, or floats on the scale of the training",
+            DatasetWarning,
+            stacklevel=3,
+        )
 
 
 def _expected(example_shape):
@@ -179,6 +203,8 @@ def read_model(path, model_class=None):
         See :func:`load_model`.
     """
     path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: expected the directory of a run, or its file {BEST_MODEL}")
     if path.is_dir():
         path = path / BEST_MODEL
         if not path.exists():
@@ -195,12 +221,12 @@ def read_model(path, model_class=None):
             "model_class"
         )
     for key, value in tensors.items():
-        if value.dtype != theano.config.floatX:
-            raise ValueError(f"{path} does not fit: {key} has dtype {value.dtype}: expected {theano.config.floatX}")
+        if value.dtype.kind != "f":
+            raise ValueError(f"{path} does not fit: {key} has dtype {value.dtype}: expected floats")
         if not np.isfinite(value).all():
             raise ValueError(f"{path}: {key} has values that are NaN or infinite: expected none")
     # Nothing is allocated for a size in the architecture: each parameter that is there has to fit.
-    parameters = {key: theano.shared(value, name=key.rpartition(".")[2]) for key, value in tensors.items()}
+    parameters = {key: theano.shared(in_floatX(value), name=key.rpartition(".")[2]) for key, value in tensors.items()}
     model = _built(path, classes[name], parameters, architecture)
     used = named_parameters(model)
     if {id(param) for param in used.values()} != {id(param) for param in parameters.values()}:

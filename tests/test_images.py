@@ -12,7 +12,7 @@ from mutations import mutated, read_or_refuse
 from PIL import Image
 
 from theano_tutorials import load_model
-from theano_tutorials.saved.images import read_digit
+from theano_tutorials.images import read_digit
 
 RESAMPLING = Image.Resampling
 
