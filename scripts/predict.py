@@ -4,13 +4,15 @@ An image may have any size and any colour mode. It is converted to an image like
 those of MNIST:
 
 - Colours become grey. Transparent parts become white.
+- Uneven light on paper is evened out.
 - Dark ink on a bright background is inverted.
 - The rectangle around the ink is scaled to fit 20 x 20 pixels. The strongest ink
   becomes white.
 - The centre of mass is moved to the centre of 28 x 28 pixels.
 
 The script describes the conversion of each image in its output. The background
-should have an even brightness. It should contain nothing but the digit.
+should contain nothing but the digit. It should have an even brightness if the ink is
+lighter than it.
 """
 
 from command import DEVICE, Parser, exit_codes, message_of  # isort: skip  (first: says what is missing)

@@ -14,13 +14,19 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
+from scipy.ndimage import grey_closing
 
 IMAGE_SIZE = 28
 BOX_SIZE = 20
 _CENTRE = IMAGE_SIZE // 2  # of mass, in pixels from zero; so it is in MNIST
 _MIN_CONTRAST = 16  # of 256 grey levels, between paper and ink
 _NOISE = 1 / 8  # of the strongest ink; what is fainter does not count for the box
+_SMALL = 128  # longer side, in pixels, of the copy in which the light is measured
+_STROKE = 1 / 5  # of the longer side; strokes are narrower, lights and shadows wider
+_UNEVEN = 1 / 8  # of the contrast, between the darkest and the brightest part of the paper's border
+_FAINT = 1 / 4  # of the strongest ink; what is fainter on evened out paper is its grain
+_GRAIN = 1 / 100  # of the longer side
 
 
 class Digit(NamedTuple):
@@ -46,6 +52,8 @@ def read_digit(path):
 
     - Colours become grey. Transparent parts become white. Only the first frame of
       an animation is used. The EXIF orientation turns a photograph upright.
+    - If the border shows that dark ink is on paper with uneven light, the image is
+      divided by its light: a closing, which removes the strokes, on a small copy.
     - The background is the median of the image's border. If the darkest pixel is
       farther from it than the lightest pixel, the ink is dark; then the image is
       inverted.
@@ -54,8 +62,8 @@ def read_digit(path):
     - The digit is moved by whole pixels, so that its centre of mass is in the
       centre of 28 x 28 black pixels.
 
-    An image of MNIST hardly changes. The background should have an even
-    brightness. It should contain nothing but the digit.
+    An image of MNIST hardly changes. The background should contain nothing but the
+    digit. If light ink is on a dark background, its brightness should be even.
 
     Parameters
     ----------
@@ -103,9 +111,7 @@ def _grey_levels(file):
 
 
 def _brightness(image):
-    if image.mode.startswith("I;16"):
-        return (np.asarray(image) >> 8).astype(np.uint8)
-    if image.mode in ("I", "F"):  # of no fixed range
+    if image.mode.startswith(("I", "F")):  # of no fixed range: also 16 bits hold 10, 12 or 15 of a camera
         values = np.asarray(image, dtype=np.float64)
         if not np.isfinite(values).all():
             raise ValueError(f"{np.sum(~np.isfinite(values))} pixels are NaN or infinite: expected none")
@@ -115,7 +121,8 @@ def _brightness(image):
 
 def _as_in_mnist(grey):
     height, width = grey.shape
-    background = np.uint8(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
+    grey, is_evened = _with_even_light(grey)
+    background = np.uint8(np.median(_border(grey)))
     is_dark = background - grey.min() > grey.max() - background
     ink = background - np.minimum(grey, background) if is_dark else np.maximum(grey, background) - background
     if ink.max() < _MIN_CONTRAST:
@@ -127,10 +134,55 @@ def _as_in_mnist(grey):
     scaled = _scaled(ink[box])
     found, fitted = (" x ".join(map(str, reversed(array.shape))) for array in (ink[box], scaled))
     preparation = (
-        f"{'inverted, ' if is_dark else ''}{found} pixels of {width} x {height} "
+        f"{'light evened out, ' if is_evened else ''}{'inverted, ' if is_dark else ''}"
+        f"{found} pixels of {width} x {height} "
         f"{'kept' if found == fitted else f'scaled to {fitted}'}, centred"
     )
     return Digit(_centred(scaled), preparation)
+
+
+def _with_even_light(grey):
+    """The image as if dark ink were on paper with even light, and whether that is a change."""
+    height, width = grey.shape
+    scale = min(1, _SMALL / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
+    across = _between_the_borders(small)
+    darker = (across - small).max()
+    light = _closing(small, max(size) * _STROKE)
+    contrast = int(grey.max()) - int(grey.min())
+    is_dark_ink = darker > (small - across).max() and (light - small).max() > darker / 2
+    if not is_dark_ink or np.ptp(_border(light)) <= contrast * _UNEVEN or contrast < _MIN_CONTRAST:
+        return grey, False
+    light = np.asarray(Image.fromarray(light).resize((width, height), Image.Resampling.BICUBIC))
+    ink = np.uint8(np.rint(255 * (1 - np.minimum(grey / np.maximum(light, 1.0), 1))))
+    smooth = np.asarray(Image.fromarray(ink).filter(ImageFilter.GaussianBlur(max(height, width) * _GRAIN)))
+    return np.where(smooth > ink.max() * _FAINT, 255 - ink, np.uint8(255)), True
+
+
+def _border(image):
+    return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+
+
+def _between_the_borders(image):
+    """Brightness that goes evenly from each side of the border to the opposite one (Coons 1967)."""
+    image = image.astype(np.float64)
+    down, right = (np.linspace(0, 1, length) for length in image.shape)
+    down = down[:, None]
+    rows = (1 - down) * image[:1] + down * image[-1:]
+    columns = (1 - right) * image[:, :1] + right * image[:, -1:]
+    corners = (1 - right) * rows[:, :1] + right * rows[:, -1:]
+    return rows + columns - corners
+
+
+def _closing(image, width):
+    """Morphological closing by a square: without what is dark and narrower than ``width`` pixels."""
+    size = int(width) // 2 * 2 + 1
+    # Beyond the border, the brightness goes on as it changes there.
+    margin = min(size, *(length - 1 for length in image.shape))
+    beyond = np.pad(image.astype(np.int16), margin, mode="reflect", reflect_type="odd")
+    closed = np.uint8(np.clip(grey_closing(beyond, size=(size, size)), 0, 255))
+    return closed[margin : margin + image.shape[0], margin : margin + image.shape[1]]
 
 
 def _bounding_box(is_ink):

@@ -96,7 +96,7 @@ def test_the_option_wins_over_theano_flags_however_it_is_written(folder, option)
 
 def test_the_processor_can_be_named(folder):
     finished = script("predict.py", "--device", "cpu", THEANO_FLAGS="device=nonsense")
-    assert_one_error(finished, r"\[Errno 2\] No such file or directory: 'run'")
+    assert_one_error(finished, "run does not exist: expected the directory of a run")
 
 
 # Python
