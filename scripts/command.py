@@ -178,6 +178,8 @@ def message_of(error):
     """The text of an error in one line, without the number of the operating system."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
+    if str(error).startswith("Cannot compute test value"):
+        return "compute_test_value: the variables of the tutorials have no test values: set it to off, ignore or warn"
     return str(error) or type(error).__name__
 
 

@@ -219,6 +219,12 @@ def test_a_wrong_argument_is_one_line(environment, dataset, arguments, part):
     assert finished.stdout == ""
 
 
+def test_test_values_are_refused_in_one_line(environment, dataset):
+    env = {**environment, "THEANO_FLAGS": environment["THEANO_FLAGS"] + ",compute_test_value=raise"}
+    finished = run(env, "train_mlp", "--dataset", dataset)
+    assert_one_error(finished, "compute_test_value: the variables of the tutorials have no test values")
+
+
 def test_three_numbers_of_filters_are_one_too_many(environment, dataset):
     finished = run(environment, "train_lenet", "--dataset", dataset, "--nkerns", "2", "3", "4")
     assert_one_error(finished, "unrecognized arguments: 4")

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 import numpy as np
 
 from theano_tutorials.backend import compiling, convolution, devices, machine
-from theano_tutorials.backend.blas import blas_flags, blas_folder, set_blas_threads
-from theano_tutorials.backend.flags import DEFAULTS, excluding, flags_of_the_user, refused
+from theano_tutorials.backend.blas import blas_flags, blas_folder, require_working, set_blas_threads
+from theano_tutorials.backend.compiling import cache
+from theano_tutorials.backend.flags import DEFAULTS, excluding, flags_of_the_user, refused, source_of
 from theano_tutorials.backend.importing import (
     import_theano,
     require_not_imported,
@@ -71,9 +72,12 @@ def set_up():
     if "blas.ldflags" not in user_flags:
         defaults["blas.ldflags"] = blas_flags()
         serial_blas = set_blas_threads()
+    elif user_flags["blas.ldflags"].strip() and user_flags.get("cxx") != "":
+        require_working(user_flags["blas.ldflags"], user_flags.get("cxx", "g++"), source_of("blas.ldflags"))
 
     excluded = devices.excluded_rewrites(device) | convolution.excluded_rewrites(user_flags)
     compiling.replace_modules()
+    cache.remove_damaged(cache.folders(user_flags))
     with devices.failures_raised(user_flags), _one_line_for_a_refused_flag():
         import_theano(defaults, excluding(user_flags, excluded))
     keep_compiled_modules()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from theano_tutorials.backend import flags
+from theano_tutorials.backend.compiling import cache
 
 _SCIPY_OF_SOME_OPS = ("scipy.sparse", "scipy.special", "scipy.stats")
 
@@ -36,12 +37,33 @@ def use_python_scan():
 
 
 def import_theano(defaults, required):
-    """Import Theano with these flags, which are dicts of values by name; see :func:`flags.for_theano`."""
+    """Import Theano with these flags, which are dicts of values by name; see :func:`flags.for_theano`.
+
+    Where its compile cache cannot be written, another folder takes its place.
+    """
+    try:
+        _import(defaults, required)
+    except (ValueError, OSError) as error:
+        folder = cache.not_writable(error)
+        if folder is None:
+            raise
+        _forget_theano()
+        _import(defaults, {**required, "compiledir": str(cache.substitute(folder))})
+    # Nobody will change what is deprecated in Theano's code.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"theano\.")
+
+
+def _import(defaults, required):
     with flags.for_theano(defaults, required), _scipy_deferred(), _distutils_of_python(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import theano  # noqa: F401
-    # Nobody will change what is deprecated in Theano's code.
-    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"theano\.")
+
+
+def _forget_theano():
+    # Not what stands in for a module of it, and has another name.
+    for name, module in list(sys.modules.items()):
+        if module is not None and module.__name__.partition(".")[0] == "theano":
+            del sys.modules[name]
 
 
 class _Deferred(types.ModuleType):

@@ -1,6 +1,7 @@
 """How Theano's C++ is compiled: with fewer and shorter runs, several at a time, and safe against killed processes.
 
 ==============  ===============================================================
+``cache``       removes what is damaged; stands in for a folder that is read-only
 ``lock``        lets one process at a time into the compile cache
 ``process``     runs the compiler; a library is whole or not there
 ``header``      the precompiled header of all modules

@@ -18,7 +18,8 @@ _logger = logging.getLogger(__name__)
 
 
 @functools.cache
-def _lock_in(folder):
+def lock_in(folder):
+    """The ``filelock.FileLock`` of the compile cache in a folder, a string."""
     os.makedirs(folder, exist_ok=True)
     return filelock.FileLock(os.path.join(folder, "compile.lock"))
 
@@ -26,7 +27,7 @@ def _lock_in(folder):
 def _lock():
     from theano import config
 
-    return _lock_in(config.compiledir)
+    return lock_in(config.compiledir)
 
 
 def get_lock(lock_dir=None, **_):
