@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime
@@ -121,6 +122,17 @@ def test_reference_evaluator_and_theano_agree(name, saved_models, exported, test
     expected = load_model(saved_models[name]).predict(test_images[:5])
     np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-5)
     np.testing.assert_array_equal(digits, expected.argmax(axis=1))
+
+
+@pytest.mark.parametrize("n", [1, 7])
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_opencv_and_theano_agree(name, n, saved_models, exported, test_images):
+    net = cv2.dnn.readNetFromONNX(str(exported[name]))
+    net.setInput(test_images[:n])
+    probabilities, digits = net.forward(["probabilities", "digit"])
+    expected = load_model(saved_models[name]).predict(test_images[:n])
+    np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(digits.ravel(), expected.argmax(axis=1))
 
 
 @pytest.mark.parametrize("n", [0, 1, 7])
@@ -370,7 +382,12 @@ def test_an_affine_layer_is_one_node_and_a_convolution_says_its_sizes():
     sizes = {attribute.name: list(attribute.ints) for attribute in graph.node[1].attribute if attribute.ints}
     assert sizes == {"kernel_shape": [3, 3], "strides": [2, 1], "dilations": [1, 1], "pads": [1, 1, 1, 1]}
     graph = onnx_model(x, DeepNetwork(x).p_y_given_x, N_IN, "deep").graph
-    assert [node.op_type for node in graph.node] == ["Gemm", "Sigmoid"] * 2 + ["Gemm", "Softmax", "ArgMax"]
+    assert [node.op_type for node in graph.node] == ["MatMul", "Add", "Sigmoid"] * 2 + [
+        "MatMul",
+        "Add",
+        "Softmax",
+        "ArgMax",
+    ]
 
 
 def pooled(x, *arguments, **named):

@@ -128,9 +128,8 @@ def onnx_model(input, probabilities, n_in, name, parameters=None):
     n_classes = _n_classes(probabilities, evaluate)
     nodes[-1].output[0] = "probabilities"
     nodes.append(helper.make_node("ArgMax", ["probabilities"], ["digit"], axis=1, keepdims=0))
-    read = {key for node in nodes for key in node.input}
     graph = helper.make_graph(
-        [node for node in nodes if node.output[0] in {*read, "digit"}],  # without products that Gemm computes again
+        nodes,
         name,
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", n_in])],
         [
@@ -218,10 +217,10 @@ def _elemwise(node, evaluate):
 
 
 def _add(node):
-    # ONNX has one operator for x W + b.
+    # A vector as it is, for OpenCV 4.5 and 4.6: a row is for one example there, and Gemm has no bias.
     for product, row in itertools.permutations(node.inputs, 2) if len(node.inputs) == 2 else ():
         if product.owner and isinstance(product.owner.op, T.Dot) and row.owner and _is_row_of_vector(row.owner):
-            return "Gemm", [*product.owner.inputs, *row.owner.inputs], {}
+            return "Add", [product, *row.owner.inputs], {}
     return _chain("Add", node.inputs)
 
 
