@@ -374,7 +374,7 @@ def test_initializers_have_the_names_of_the_parameters():
     }
 
 
-def test_an_affine_layer_is_one_node_and_a_convolution_says_its_sizes():
+def test_an_affine_layer_is_two_nodes_and_a_convolution_says_its_sizes():
     x = T.matrix("x")
     graph = onnx_model(x, strided_convolution(x), N_IN, "convolution").graph
     operators = [node.op_type for node in graph.node]
@@ -382,12 +382,8 @@ def test_an_affine_layer_is_one_node_and_a_convolution_says_its_sizes():
     sizes = {attribute.name: list(attribute.ints) for attribute in graph.node[1].attribute if attribute.ints}
     assert sizes == {"kernel_shape": [3, 3], "strides": [2, 1], "dilations": [1, 1], "pads": [1, 1, 1, 1]}
     graph = onnx_model(x, DeepNetwork(x).p_y_given_x, N_IN, "deep").graph
-    assert [node.op_type for node in graph.node] == ["MatMul", "Add", "Sigmoid"] * 2 + [
-        "MatMul",
-        "Add",
-        "Softmax",
-        "ArgMax",
-    ]
+    linear = ["MatMul", "Add"]
+    assert [node.op_type for node in graph.node] == [*linear, "Sigmoid"] * 2 + [*linear, "Softmax", "ArgMax"]
 
 
 def pooled(x, *arguments, **named):
