@@ -2,15 +2,18 @@
 
 FAST_COMPILE, ``optimizer=None``, DebugMode, test values and ``cxx=`` compute Ops in
 Python. Of these Ops, Theano 1.0.5 has Python that needs private functions of SciPy
-1.7, that NumPy refuses since 1.23, or none. What is here needs NumPy alone. It takes
-one step for each tap of a filter or for each pool, for all images at once.
+1.7, that NumPy refuses since 1.23, or none. What is here needs NumPy alone. It makes
+one product of matrices for many images, or one step for each pool of all images.
 """
 
 import functools
 import math
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
+# In the windows of images that are copied at a time: 16 MiB of float32.
+_N_VALUES = 2**22
 # Rewrites of Theano that make a graph slower where there is no compiler, or refuse it.
 _NOT_IN_PYTHON = {
     # They choose an older convolution, whose Python goes through the images one by one.
@@ -73,24 +76,21 @@ def convolve(images, filters, mode="valid", dilation=(1, 1), num_groups=1):
     reach = [(size - 1) * step for size, step in zip(filter_size, dilation)]
     if mode == "full":
         images = np.pad(images, [(0, 0), (0, 0), *((size, size) for size in reach)])
-    height, width = (size - beyond for size, beyond in zip(images.shape[2:], reach))
-    result = np.zeros((len(images), n_filters, max(height, 0), max(width, 0)), images.dtype)
+    height, width = (max(size - beyond, 0) for size, beyond in zip(images.shape[2:], reach))
+    result = np.zeros((len(images), n_filters, height, width), images.dtype)
+    if not result.size:
+        return result
     filters = filters[:, :, ::-1, ::-1]
+    n_at_once = max(1, _N_VALUES // (height * width * math.prod(filters.shape[1:])))
     for group in range(num_groups):
         channels = images[:, group * n_channels : (group + 1) * n_channels]
         of_group = np.s_[group * n_filters // num_groups : (group + 1) * n_filters // num_groups]
-        if math.prod(filter_size) <= math.prod(result.shape[2:]):
-            for row, column in np.ndindex(*filter_size):
-                top, left = row * dilation[0], column * dilation[1]
-                part = channels[:, :, top : top + height, left : left + width]
-                products = np.tensordot(filters[of_group, :, row, column], part, axes=(1, 1))
-                result[:, of_group] += products.swapaxes(0, 1)
-        else:
-            # A filter larger than the result, as in the gradient of filters.
-            for row, column in np.ndindex(*result.shape[2:]):
-                bottom, right = row + reach[0] + 1, column + reach[1] + 1
-                part = channels[:, :, row : bottom : dilation[0], column : right : dilation[1]]
-                result[:, of_group, row, column] = np.tensordot(part, filters[of_group], axes=((1, 2, 3),) * 2)
+        windows = sliding_window_view(channels, [size + 1 for size in reach], axis=(2, 3))
+        windows = windows[..., :: dilation[0], :: dilation[1]]
+        for start in range(0, len(images), n_at_once):
+            part = np.s_[start : start + n_at_once]
+            maps = np.tensordot(windows[part], filters[of_group], axes=((1, 4, 5), (1, 2, 3)))
+            result[part, of_group] = maps.transpose(0, 3, 1, 2)
     return result
 
 
