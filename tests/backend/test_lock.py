@@ -126,8 +126,9 @@ def test_threads_exclude_each_other():
     assert overlaps == []
 
 
-def waiting_process(folder=theano.config.compiledir):
+def waiting_process(folder=theano.config.compiledir, silent_wait=lock._SILENT_WAIT):
     code = "import theano_tutorials; from theano_tutorials.backend.compiling import lock\n"
+    code += f"lock._SILENT_WAIT = {silent_wait}\n"
     code += "print('started', flush=True)\nwith lock.lock_ctx(): print('held', flush=True)"
     return subprocess.Popen(
         [sys.executable, "-c", code],
@@ -151,7 +152,7 @@ def test_processes_exclude_each_other():
 def test_a_long_wait_is_explained(tmp_path):
     # Its own cache: another test would have to wait for this one as long.
     with Holder(tmp_path) as holder:
-        waiting = waiting_process(tmp_path)
+        waiting = waiting_process(tmp_path, silent_wait=1)
         assert waiting.stdout.readline() == "started\n"
         explanation = waiting.stderr.readline()
         holder.process.communicate("release\n")
