@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,39 @@ def test_without_a_home_another_folder_is_used_and_said(home, tmp_path):
         rf"{home}/.theano/\S+ cannot be written: modules are compiled in {folder} instead .*", errors[0]
     )
     assert product(home=home, temporary=tmp_path) == (0, folder, [])
+
+
+@pytest.mark.slow
+def test_without_a_temporary_folder_either_it_is_one_line():
+    code = "import tempfile; tempfile.tempdir = '/proc/no-such-folder'; import theano_tutorials"
+    finished = start("-c", code, home=os.devnull)
+    assert finished.returncode == 1
+    assert re.search(
+        r"\nImportError: /dev/null/.theano/\S+ cannot be written, nor can a temporary .* THEANO_FLAGS\n$",
+        finished.stderr,
+    )
+
+
+NOBODY = ["env", "-u", "HOME", "setpriv", "--reuid", "54321", "--clear-groups"]
+
+
+@pytest.fixture
+def open_to_all():
+    """A temporary folder outside of that of root."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    os.getuid() != 0 or subprocess.run([*NOBODY, sys.executable, "-c", "import numpy"], check=False).returncode != 0,
+    reason="only root becomes a user that is not there, who needs a Python to start",
+)
+def test_a_user_without_a_name_and_a_home_can_start(open_to_all):
+    n_compiled, folder, errors = product(home="", temporary=open_to_all, prefix=NOBODY)
+    assert (n_compiled > 0, len(errors)) == (True, 1)
+    assert folder.is_relative_to(open_to_all)
 
 
 @pytest.fixture

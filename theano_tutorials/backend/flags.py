@@ -83,7 +83,8 @@ def for_theano(defaults, required):
     THEANO_FLAGS gets the user's flags, which win over the defaults, and the required
     ones. THEANORC is what :mod:`theanorc` makes of the user's files. OMP_NUM_THREADS is
     one number, or is not set: OpenMP allows a list, of which the first number is for
-    the outermost level; Theano ends with a traceback at anything but a number.
+    the outermost level; Theano ends with a traceback at anything but a number. Nor does
+    it start without a home directory; then HOME is the root directory.
 
     Parameters
     ----------
@@ -100,6 +101,8 @@ def for_theano(defaults, required):
             "THEANORC": path,
             "OMP_NUM_THREADS": n_threads[1] if n_threads else None,
         }
+        if os.path.expanduser("~") == "~":  # neither HOME nor a user of that number, as in a container
+            variables["HOME"] = os.sep
         with environment(variables):
             yield
 

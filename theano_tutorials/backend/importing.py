@@ -47,8 +47,15 @@ def import_theano(defaults, required):
         folder = cache.not_writable(error)
         if folder is None:
             raise
+        try:
+            place = cache.substitute(folder)
+        except OSError as problem:
+            raise ImportError(
+                f"{folder} cannot be written, nor can a temporary folder ({problem}): "
+                "name a folder for what Theano compiles: base_compiledir=FOLDER in THEANO_FLAGS"
+            ) from None
         _forget_theano()
-        _import(defaults, {**required, "compiledir": str(cache.substitute(folder))})
+        _import(defaults, {**required, "compiledir": str(place)})
     # Nobody will change what is deprecated in Theano's code.
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"theano\.")
 
