@@ -213,7 +213,7 @@ def test_train_returns_the_cost_before_the_update():
     assert functions.train(0) < math.log(3)
 
 
-@pytest.mark.parametrize("rate", [0, -0.1, math.nan, math.inf, "fast", None])
+@pytest.mark.parametrize("rate", [0, -0.1, math.nan, math.inf, True, "fast", None])
 def test_learning_rate_must_be_positive_and_finite(rate):
     classifier = LogisticRegression(T.matrix(), 2, 3)
     with pytest.raises(ValueError, match=r"learning_rate is .*: expected a positive, finite number"):

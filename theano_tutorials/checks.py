@@ -15,7 +15,8 @@ def python_number(value):
 def require_positive(**values):
     """Raise ValueError unless each named value is a positive, finite number."""
     for name, value in values.items():
-        if not (isinstance(value, numbers.Real) and math.isfinite(value) and value > 0):
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not (is_number and math.isfinite(value) and value > 0):
             raise ValueError(f"{name} is {value!r}: expected a positive, finite number")
 
 
