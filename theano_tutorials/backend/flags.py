@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import traceback
 from contextlib import contextmanager
 
 from theano_tutorials.backend import theanorc
@@ -58,11 +59,10 @@ def refused(error):
     error : Exception
         With the traceback of Theano's import.
     """
-    trace, flag = error.__traceback__, None
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename.endswith(os.path.join("theano", "configparser.py")):
-            flag = getattr(trace.tb_frame.f_locals.get("self"), "fullname", flag)
-        trace = trace.tb_next
+    flag = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_filename.endswith(os.path.join("theano", "configparser.py")):
+            flag = getattr(frame.f_locals.get("self"), "fullname", flag)
     source = flag and source_of(flag)
     if not source:
         return None

@@ -14,6 +14,7 @@ import shutil
 import stat
 import struct
 import tempfile
+import traceback
 from pathlib import Path
 
 from theano_tutorials.backend.compiling import lock
@@ -37,7 +38,8 @@ def folders(user_flags):
     list of pathlib.Path
     """
     if user_flags.get("compiledir"):
-        return [path for path in [Path(os.path.expanduser(user_flags["compiledir"]))] if path.is_dir()]
+        path = Path(os.path.expanduser(user_flags["compiledir"]))
+        return [path] if path.is_dir() else []
     base = Path(os.path.expanduser(user_flags.get("base_compiledir") or "~/.theano"))
     found = sorted(path.parent for path in base.glob("*/__init__.py"))
     return [path for path in found if path.name.startswith("compiledir_") or (path / "compile.lock").exists()]
@@ -66,11 +68,14 @@ def remove_damaged(found):
 
 
 def _modules(folder):
+    return [path for path in _paths(folder) if path.name in _PARTS_OF_THEANO or (path / _KEY).exists()]
+
+
+def _paths(folder):
     try:
-        paths = list(folder.iterdir())
+        return list(folder.iterdir())
     except OSError:
         return []
-    return [path for path in paths if path.name in _PARTS_OF_THEANO or (path / _KEY).exists()]
 
 
 def _is_damaged(module):
@@ -107,12 +112,16 @@ def _ends_as_a_pickle(path):
 
 
 def _remove(path):
+    aside = path.with_name(f"tmp_removed_{os.getpid()}_{path.name}")
+    os.rename(path, aside)  # at once, for those who do not wait for the lock
+    _delete(aside)
+
+
+def _delete(path):
     if path.is_dir() and not path.is_symlink():
-        aside = path.with_name(f"tmp_removed_{os.getpid()}_{path.name}")
-        os.rename(path, aside)  # at once, for those who do not wait for the lock
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 # What cannot be written
@@ -126,12 +135,12 @@ def not_writable(error):
     error : Exception
         With the traceback of Theano's import.
     """
-    trace, path = error.__traceback__, None
-    while trace is not None:
-        if trace.tb_frame.f_code.co_name == "filter_compiledir":
-            path = trace.tb_frame.f_locals["path"]
-        trace = trace.tb_next
-    return path and Path(path)
+    found = [
+        frame.f_locals["path"]
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_name == "filter_compiledir"
+    ]
+    return Path(found[-1]) if found else None
 
 
 def substitute(folder):
@@ -184,23 +193,15 @@ def _folder_of_this_process():
 
 def _copy_modules(source, place):
     # Number of modules that are there now.
-    n_modules = 0
-    for module in _modules(source):
-        if not _is_damaged(module):
-            _appear(place / module.name, lambda aside, module=module: _copy_files(module, aside))
-            n_modules += (place / module.name).exists()
-    for header in _found(source, "precompiled_header_*"):
-        _appear(place / header.name, lambda aside, header=header: aside.symlink_to(header))  # of 40 MB
-    for file in _found(source, "march.json"):
-        _appear(place / file.name, lambda aside, file=file: shutil.copyfile(file, aside))
-    return n_modules
-
-
-def _found(folder, pattern):
-    try:
-        return list(folder.glob(pattern))
-    except OSError:
-        return []
+    modules = [module for module in _modules(source) if not _is_damaged(module)]
+    for module in modules:
+        _appear(module, place, _copy_files)
+    for path in _paths(source):
+        if path.name.startswith("precompiled_header_"):
+            _appear(path, place, os.symlink)  # of 40 MB
+        elif path.name == "march.json":
+            _appear(path, place, shutil.copyfile)
+    return sum((place / module.name).exists() for module in modules)
 
 
 def _copy_files(module, aside):
@@ -211,20 +212,17 @@ def _copy_files(module, aside):
             shutil.copyfile(file, aside / file.name)
 
 
-def _appear(path, make):
-    """Make a file or a folder beside ``path``, and give it its name when it is whole; what is there stays."""
+def _appear(source, place, copy):
+    """Copy a file or a folder beside its place, and give it its name when it is whole; what is there stays."""
+    path, aside = place / source.name, place / f"tmp_copied_{os.getpid()}_{source.name}"
     if os.path.lexists(path):
         return
-    aside = path.with_name(f"tmp_copied_{os.getpid()}_{path.name}")
     try:
-        make(aside)
+        copy(source, aside)
         os.rename(aside, path)
     except OSError as error:  # unreadable, a full disk, or another process was faster
         _logger.debug("%s is not copied: %s", path, error)
-        if aside.is_dir() and not aside.is_symlink():
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            aside.unlink(missing_ok=True)
+        _delete(aside)
 
 
 # All
