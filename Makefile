@@ -2,9 +2,20 @@
 # make test: the same, then the tests. make check: the quick ones. Other targets: see README.md.
 
 VENV := .venv
-# The first interpreter that runs; theano_tutorials/backend/machine.py says if it is suitable.
-PYTHON ?= $(shell for p in python3.11 python3.10 python3.9 python3; do \
-	$$p -c '' 2>/dev/null && echo $$p && break; done)
+# The newest Python that will do; where none will, one that says why.
+PYTHON ?= $(shell \
+	for p in python3.14 python3.13 python3.12 python3.11 python3.10 python3.9 python3; do \
+		$$p theano_tutorials/backend/machine.py >/dev/null 2>&1 && echo $$p && exit; \
+	done; \
+	for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9; do \
+		$$p -c '' 2>/dev/null && echo $$p && exit; \
+	done)
+# A Python that is named takes the place of another one in $(VENV).
+VERSION := import sys; print(sys.version, sys.base_prefix)
+ifneq ($(filter command environment,$(origin PYTHON)),)
+OTHER_PYTHON = $(shell test -x $(VENV)/bin/python || exit 0; \
+	test "$$($(VENV)/bin/python -c '$(VERSION)')" = "$$($(PYTHON) -c '$(VERSION)')" || echo anew)
+endif
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/installed
 # The peers of the benchmarks, which need NumPy 2.
@@ -13,15 +24,16 @@ KILLS ?= 20
 PYGPU := /usr/lib/python3/dist-packages/pygpu
 OPENCL_PACKAGES := python3-pygpu libgpuarray-dev libclblast-dev ocl-icd-libopencl1 pocl-opencl-icd
 
-.PHONY: setup train check test opencl test-opencl fuzz soak bench lint format wheel clean
+.PHONY: anew setup train check test opencl test-opencl fuzz soak bench lint format wheel clean
 
 setup: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml
-	@test -n "$(PYTHON)" || { echo "error: no Python: install python3.11, python3.11-dev and python3.11-venv" >&2; exit 1; }
-	@$(PYTHON) theano_tutorials/backend/machine.py
-	@echo "Setting up $(VENV) with $(PYTHON)"
-	@$(PYTHON) -m venv $(VENV)
+$(INSTALLED): pyproject.toml hatch_build.py $(OTHER_PYTHON)
+	@python="$(PYTHON)"; \
+	test -n "$$python" || { echo "error: no Python: install python3, python3-dev and python3-venv" >&2; exit 1; }; \
+	$$python theano_tutorials/backend/machine.py || exit; \
+	echo "Setting up $(VENV) with $$python: $$($$python --version)"; \
+	$$python -m venv --clear $(VENV)
 	@$(PIP) install --editable '.[test]'
 	@touch $@
 

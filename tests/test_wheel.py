@@ -31,7 +31,7 @@ def wheel(tmp_path_factory):
     # A copy: building in the checkout would leave files there.
     for name in ("theano_tutorials", "data"):
         shutil.copytree(ROOT / name, source / name)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     folder = tmp_path_factory.mktemp("wheel")
     pip("wheel", "--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source)

@@ -41,13 +41,13 @@ def test_nothing_is_said_where_nothing_is_missing():
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("version", [(2, 7, 18), (3, 6, 15), (3, 8, 18), (3, 12, 1), (3, 13, 0), (4, 0, 0)])
+@pytest.mark.parametrize("version", [(2, 7, 18), (3, 6, 15), (3, 8, 18), (3, 15, 0), (4, 0, 0)])
 def test_another_python_is_named_with_what_to_install(version):
     run = run_machine(f"sys.version_info = {version}")
-    assert_one_error(run, "is Python {}.{}:".format(*version), "3.9 to 3.11", "Install python3.11, python3.11-dev")
+    assert_one_error(run, "is Python {}.{}:".format(*version), "3.9 to 3.14", "python3-dev and python3-venv")
 
 
-@pytest.mark.parametrize("version", [(3, 9, 0), (3, 10, 13), (3, 11, 99)])
+@pytest.mark.parametrize("version", [(3, 9, 0), (3, 11, 99), (3, 12, 1), (3, 14, 99)])
 def test_the_supported_pythons_are_accepted(version):
     run = run_machine(f"sys.version_info = {version}")
     assert (run.returncode, run.stderr) == (0, "")
@@ -59,10 +59,10 @@ def test_real_interpreters_run_it(python):
         [python, "-c", "import sys; print(sys.version_info[0], sys.version_info[1])"], capture_output=True, text=True
     ).stdout
     run = subprocess.run([python, MACHINE], capture_output=True, text=True)
-    if (3, 9) <= tuple(map(int, version.split())) <= (3, 11):
+    if (3, 9) <= tuple(map(int, version.split())) <= (3, 14):
         assert (run.returncode, run.stderr) == (0, "")
     else:
-        assert_one_error(run, "Install python3.11")
+        assert_one_error(run, "this library needs Python 3.9 to 3.14")
 
 
 def test_a_missing_compiler_is_named(tmp_path):
@@ -83,8 +83,8 @@ def test_a_missing_ensurepip_is_named():
 
 
 def test_of_several_problems_the_python_comes_first():
-    run = run_machine("sys.version_info = (3, 13, 0); sys.modules['ensurepip'] = None", PATH="")
-    assert_one_error(run, "is Python 3.13:")
+    run = run_machine("sys.version_info = (3, 15, 0); sys.modules['ensurepip'] = None", PATH="")
+    assert_one_error(run, "is Python 3.15:")
 
 
 # make setup
@@ -95,7 +95,7 @@ def checkout(tmp_path):
     """What ``make setup`` reads, without a virtual environment."""
     folder = tmp_path / "checkout"
     folder.mkdir()
-    for name in ("Makefile", "pyproject.toml", "README.md"):
+    for name in ("Makefile", "pyproject.toml", "hatch_build.py", "README.md"):
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "theano_tutorials", folder / "theano_tutorials", ignore=shutil.ignore_patterns("*.pyc"))
     return folder
@@ -114,11 +114,11 @@ def assert_nothing_was_made(checkout):
 
 
 def test_setup_with_a_wrong_interpreter_makes_nothing(checkout, tmp_path):
-    python = tmp_path / "python3.13"
+    python = tmp_path / "python3.15"
     python.write_text(
         f"#!{sys.executable}\n"
         "import runpy, sys\n"
-        "sys.version_info = (3, 13, 0)\n"
+        "sys.version_info = (3, 15, 0)\n"
         "runpy.run_path(sys.argv[1], run_name='__main__')\n"
     )
     python.chmod(0o755)
@@ -127,7 +127,7 @@ def test_setup_with_a_wrong_interpreter_makes_nothing(checkout, tmp_path):
     assert run.returncode == 2
     assert run.stdout == ""
     assert len(errors) == 1
-    assert "is Python 3.13: Theano 1.0.5 needs Python 3.9 to 3.11" in errors[0]
+    assert "is Python 3.15: this library needs Python 3.9 to 3.14" in errors[0]
     assert_nothing_was_made(checkout)
 
 
@@ -144,5 +144,46 @@ def test_setup_without_any_python_says_what_to_install(checkout, tmp_path):
     run = make_setup(checkout, PATH=str(folder_with(tmp_path, "make", "sh", "echo", "test")))
     errors = [line for line in run.stderr.splitlines() if not line.startswith("make")]
     assert run.returncode == 2
-    assert errors == ["error: no Python: install python3.11, python3.11-dev and python3.11-venv"]
+    assert errors == ["error: no Python: install python3, python3-dev and python3-venv"]
     assert_nothing_was_made(checkout)
+
+
+@pytest.fixture
+def interpreters(tmp_path):
+    """A folder to stand for a PATH, with interpreters of this and of other versions that make no environment."""
+    folder = folder_with(tmp_path, "make", "sh", "echo", "test", "g++")
+    for name, version in {"python3.14": "3, 15, 0", "python3.12": "3, 12, 1", "python3.9": "3, 9, 0"}.items():
+        (folder / name).write_text(
+            f"#!{sys.executable}\n"
+            "import runpy, sys, sysconfig\n"
+            "sysconfig.get_paths()\n"
+            f"sys.version_info = ({version})\n"
+            "if sys.argv[1:] == ['--version']: print('this one')\n"
+            "elif sys.argv[1].endswith('machine.py'): runpy.run_path(sys.argv[1], run_name='__main__')\n"
+            "else: sys.exit('no environment')\n"
+        )
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def test_setup_takes_the_newest_interpreter_that_will_do_and_says_which(checkout, interpreters):
+    run = make_setup(checkout, PATH=str(interpreters))
+    assert run.stdout == "Setting up .venv with python3.12: this one\n"
+
+
+def test_setup_takes_the_interpreter_that_is_named(checkout, interpreters):
+    run = make_setup(checkout, PATH=str(interpreters), PYTHON="python3.9")
+    assert run.stdout == "Setting up .venv with python3.9: this one\n"
+
+
+@pytest.mark.parametrize("is_other", [True, False])
+def test_an_environment_of_another_interpreter_is_made_anew(is_other, checkout):
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    of_the_environment = checkout / ".venv" / "bin" / "python"
+    of_the_environment.write_text(
+        "#!/bin/sh\necho another\n" if is_other else f'#!/bin/sh\nexec {sys.executable} "$@"\n'
+    )
+    of_the_environment.chmod(0o755)
+    (checkout / ".venv" / "installed").touch()
+    run = make_setup(checkout, f"PYTHON={sys.executable}", "--dry-run")
+    assert ("-m venv --clear .venv" in run.stdout) == is_other

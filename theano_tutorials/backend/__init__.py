@@ -8,18 +8,11 @@ of this folder lists all that is changed, and how to switch it off.
 
 from contextlib import contextmanager
 
-import numpy as np
-
 from theano_tutorials.backend import compiling, convolution, devices, machine
 from theano_tutorials.backend.blas import blas_flags, blas_folder, require_working, set_blas_threads
 from theano_tutorials.backend.compiling import cache
 from theano_tutorials.backend.flags import DEFAULTS, excluding, flags_of_the_user, refused, source_of
-from theano_tutorials.backend.importing import (
-    import_theano,
-    require_not_imported,
-    restore_numpy_aliases,
-    use_python_scan,
-)
+from theano_tutorials.backend.importing import import_theano, require_not_imported, require_version
 from theano_tutorials.backend.ops import NO_PROPERTIES, fold_constants_in_python, keep_compiled_modules
 
 __all__ = ["NO_PROPERTIES", "blas_flags", "blas_folder", "flags_of_the_user", "serial_blas"]
@@ -30,8 +23,6 @@ def check_machine(needs_compiler):
     problem = machine.python_problem() or (needs_compiler and machine.compiler_problem())
     if problem:
         raise ImportError(problem)
-    if int(np.__version__.split(".")[0]) >= 2:
-        raise ImportError(f"NumPy {np.__version__}: Theano 1.0.5 needs NumPy 1: pip install 'numpy>=1.26,<2'")
 
 
 @contextmanager
@@ -62,8 +53,7 @@ def set_up():
     user_flags = flags_of_the_user()
     check_machine(needs_compiler="cxx" not in user_flags)
     require_not_imported()
-    restore_numpy_aliases()
-    use_python_scan()
+    require_version()
     device = devices.prepare(user_flags)
 
     defaults = {**DEFAULTS, **devices.default_flags(device)}

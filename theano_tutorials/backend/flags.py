@@ -7,9 +7,15 @@ import traceback
 from contextlib import contextmanager
 
 from theano_tutorials.backend import theanorc
+from theano_tutorials.backend.adapting.numpy_view import NUMPY_2
 
 # Set where the user does not; allow_gc asks for fresh memory in every call.
 DEFAULTS = {"floatX": "float32", "allow_gc": "False"}
+if NUMPY_2:
+    # Theano's name for the folder, and more: what is compiled for NumPy 1 is not for NumPy 2.
+    DEFAULTS["compiledir_format"] = (
+        "compiledir_%(short_platform)s-%(processor)s-%(python_version)s-%(python_bitwidth)s-numpy2"
+    )
 
 
 def flags_of_the_user():

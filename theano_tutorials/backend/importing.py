@@ -1,17 +1,16 @@
 """Imports Theano 1.0.5 beside Python, NumPy and SciPy of today, which lack or change what it imports."""
 
-import importlib
+import importlib.util
+import re
 import sys
-import types
 import warnings
-from contextlib import contextmanager
-
-import numpy as np
+from pathlib import Path
 
 from theano_tutorials.backend import flags
+from theano_tutorials.backend.adapting import finder
 from theano_tutorials.backend.compiling import cache
 
-_SCIPY_OF_SOME_OPS = ("scipy.sparse", "scipy.special", "scipy.stats")
+VERSION = "1.0.5"
 
 
 def require_not_imported():
@@ -25,15 +24,21 @@ def require_not_imported():
         )
 
 
-def restore_numpy_aliases():
-    """Put back the names of Python's types that NumPy 1.24 dropped and Theano uses."""
-    vars(np).update(bool=bool, int=int, float=float, complex=complex, object=object, str=str)
-
-
-def use_python_scan():
-    """Select the Python loop of ``theano.scan`` where its C code does not compile."""
-    if sys.version_info >= (3, 11):
-        sys.modules["theano.scan_module.scan_perform_ext"] = None
+def require_version():
+    """Raise ImportError if the Theano that would be imported is not 1.0.5, or if there is none."""
+    spec = importlib.util.find_spec("theano")
+    if spec is None or spec.origin is None:
+        raise ImportError(f"Theano is not installed in {sys.executable}: install theano_tutorials again with pip")
+    try:
+        found = re.search(r'"version": "(.+?)"', Path(spec.origin).with_name("_version.py").read_text(encoding="utf-8"))
+    except OSError:
+        found = None
+    if found is None or found[1] != VERSION:
+        what = f"Theano {found[1]}" if found else "another package"
+        raise ImportError(
+            f"{Path(spec.origin).parent} is {what}, not Theano {VERSION}: "
+            "uninstall the package that it came with, or use another environment; then install theano_tutorials again"
+        )
 
 
 def import_theano(defaults, required):
@@ -61,7 +66,8 @@ def import_theano(defaults, required):
 
 
 def _import(defaults, required):
-    with flags.for_theano(defaults, required), _scipy_deferred(), _distutils_of_python(), warnings.catch_warnings():
+    finder.install()
+    with flags.for_theano(defaults, required), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import theano  # noqa: F401
 
@@ -71,68 +77,3 @@ def _forget_theano():
     for name, module in list(sys.modules.items()):
         if module is not None and module.__name__.partition(".")[0] == "theano":
             del sys.modules[name]
-
-
-class _Deferred(types.ModuleType):
-    """Stands for a module until something in it is used."""
-
-    def __getattr__(self, name):
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
-        return getattr(importlib.import_module(self.__name__), name)
-
-
-def _signal_of_scipy_1_7():
-    """Stand-ins, by name, for two modules of ``scipy.signal``, with the private functions that Theano takes of them."""
-
-    def convolve(image, kernel, mode):
-        from scipy import signal
-
-        return signal.convolve(image, kernel, mode)
-
-    def _convolve2d(image, kernel, flip, mode, boundary, fill):
-        from scipy import signal
-
-        return signal.convolve2d(image, kernel, mode, boundary, fill)
-
-    signaltools, sigtools = (types.ModuleType(f"scipy.signal.{name}") for name in ("signaltools", "sigtools"))
-    # What these two make of a word, Theano only hands on to _convolve2d, which here takes the word.
-    vars(signaltools).update(_valfrommode=str, _bvalfromboundary=str, convolve=convolve)
-    sigtools._convolve2d = _convolve2d
-    return {module.__name__: module for module in (signaltools, sigtools)}
-
-
-@contextmanager
-def _scipy_deferred():
-    """Import parts of SciPy that only some Ops of Theano use when they do: all together take half a second."""
-    stand_ins = {name: _Deferred(name) for name in _SCIPY_OF_SOME_OPS if name not in sys.modules}
-    stand_ins.update(_signal_of_scipy_1_7())
-    before = {name: sys.modules[name] for name in stand_ins if name in sys.modules}
-    sys.modules.update(stand_ins)
-    try:
-        yield
-    finally:
-        for name, module in stand_ins.items():
-            if sys.modules.get(name) is module:
-                del sys.modules[name]
-        sys.modules.update(before)
-
-
-@contextmanager
-def _distutils_of_python():
-    """Import ``distutils`` without the stand-in of setuptools, which takes a quarter of the time of ``import theano``.
-
-    Later imports get a ``distutils`` as if this had not been.
-    """
-    hack = sys.modules.get("_distutils_hack")
-    if hack is None or any(name.split(".")[-1] in ("distutils", "setuptools") for name in sys.modules):
-        yield
-        return
-    hack.remove_shim()
-    try:
-        yield
-    finally:
-        hack.add_shim()
-        for name in list(sys.modules):
-            if name.startswith(("distutils", "numpy.distutils")):
-                del sys.modules[name]

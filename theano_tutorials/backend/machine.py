@@ -10,7 +10,7 @@ import sys
 import sysconfig
 
 OLDEST = (3, 9)
-NEWEST = (3, 11)
+NEWEST = (3, 14)
 
 
 def python_problem():
@@ -18,8 +18,8 @@ def python_problem():
     if OLDEST <= sys.version_info[:2] <= NEWEST:
         return None
     return (
-        "{} is Python {}.{}: Theano 1.0.5 needs Python {}.{} to {}.{}. Install python3.11, python3.11-dev and "
-        "python3.11-venv; with make, name another interpreter by PYTHON=/path/to/python3.11"
+        "{} is Python {}.{}: this library needs Python {}.{} to {}.{}. Install one of them (Debian, Ubuntu: "
+        "python3, python3-dev and python3-venv); with make, name it by PYTHON=/path/to/python3"
     ).format(*((sys.executable,) + sys.version_info[:2] + OLDEST + NEWEST))
 
 

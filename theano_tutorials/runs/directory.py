@@ -52,7 +52,7 @@ _SECONDS_BETWEEN_CHECKPOINTS = 1.0
 # Where a run is kept and how long it trains does not make it another one.
 _NOT_HYPERPARAMETERS = ("dataset", "output_dir", "resume", "overwrite", "tensorboard")
 _HOW_LONG = "n_epochs"
-_VERSIONS_OF = ("theano_tutorials", "theano", "numpy", "scipy", "scipy-openblas32")
+_VERSIONS_OF = ("theano_tutorials", "numpy", "scipy", "scipy-openblas32")
 _OWN_FILES = ("checkpoint*.safetensors", "metrics*.csv", BEST_MODEL, SECONDS)  # of all phases
 _FIGURES_OF_0_1 = ("learning_curve.png", "filters.png", "confusion.png", "mistakes.png")
 _NOT_ON_A_CURVE = ("epoch", "iteration", "seconds")
@@ -206,6 +206,7 @@ class Run:
             "data": {"name": str(getattr(data, "name", arguments.get("dataset"))), "sha256": checksum(data)},
             "versions": {
                 "python": platform.python_version(),
+                "theano": theano.__version__,
                 **{name: metadata.version(name) for name in _VERSIONS_OF},
             },
             "git_revision": _git_revision(),

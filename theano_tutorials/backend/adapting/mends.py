@@ -1,0 +1,113 @@
+"""Changes to single modules of Theano, right after they are loaded and before others import them."""
+
+import copy
+import pickle
+import sys
+
+import numpy as np
+
+from theano_tutorials.backend.adapting import c_code
+from theano_tutorials.backend.adapting.numpy_view import NUMPY_2
+
+
+def mend(module):
+    """Change a module of Theano that has just been loaded."""
+    for change in _CHANGES.get(module.__name__, ()):
+        change(module)
+
+
+def _c_code_of_files(module):
+    # What Theano compiles from files of its own, and the flags of every compilation.
+    compiler = module.GCC_compiler
+    compile_str, compile_args = compiler.compile_str, compiler.compile_args
+
+    def mended(module_name, src_code, *args, **options):
+        return compile_str(module_name, c_code.of_file(module_name, src_code), *args, **options)
+
+    compiler.compile_str = staticmethod(mended)
+    compiler.compile_args = staticmethod(lambda *args, **options: [*compile_args(*args, **options), *c_code.FLAGS])
+
+
+def _c_code_of_ops(*names):
+    def change(module):
+        for name in names:
+            op = getattr(module, name)
+            for method in ("c_code", "c_support_code"):
+                if method in vars(op):
+                    setattr(op, method, _mended(getattr(op, method)))
+
+    return change
+
+
+def _mended(method):
+    return lambda *args: c_code.of_op(method(*args))
+
+
+def _increments(module):
+    op = module.AdvancedIncSubtensor1
+    c_code_of_theano = op.c_code
+
+    def of_these_types(self, node, *names):
+        # Theano's adds the bits of two float16.
+        if node.inputs[0].dtype in ("bool", "float16"):
+            raise NotImplementedError
+        return c_code_of_theano(self, node, *names)
+
+    op.c_code, op.c_support_code = of_these_types, lambda self: c_code.INPLACE_INCREMENT
+
+
+def _headers(module):
+    # ConvOp includes one that is gone, and uses nothing of it.
+    module.ConvOp.c_headers = lambda self: ["<iostream>", "<sstream>"]
+
+
+def _asarray(module):
+    # A value beyond the dtype wraps in NumPy 1, and Theano finds the dtype of a constant by it.
+    theirs = module._asarray
+
+    def _asarray(a, dtype, order=None):
+        try:
+            return theirs(a, dtype, order)
+        except OverflowError:
+            return np.asarray(a, order=order).astype(dtype)
+
+    module._asarray = _asarray
+
+
+def _random_states(module):
+    # copy.copy of a RandomState shares its state from NumPy 2 on.
+    module.copy = copy.deepcopy
+
+
+def _picklers(module):
+    # From Python 3.13 on, persistent_id and persistent_load can be set on objects of subclasses only.
+    class Pickler(pickle.Pickler):
+        pass
+
+    class Unpickler(pickle.Unpickler):
+        pass
+
+    of_theano = type(pickle)("pickle")
+    vars(of_theano).update(vars(pickle))
+    of_theano.Pickler, of_theano.Unpickler = Pickler, Unpickler
+    module.pickle = of_theano
+
+
+_CHANGES = {
+    "theano.gof.cmodule": [_c_code_of_files],
+    "theano.tensor.subtensor": [_increments],
+}
+if sys.version_info >= (3, 13):
+    _CHANGES["theano.misc.pkl_utils"] = [_picklers]
+if NUMPY_2:
+    _CHANGES.update(
+        {
+            "theano.misc.safe_asarray": [_asarray],
+            "theano.scalar.basic": [_c_code_of_ops("Scalar")],
+            "theano.tensor.basic": [_c_code_of_ops("Argmax", "MaxAndArgmax")],
+            "theano.tensor.extra_ops": [_c_code_of_ops("CumOp")],
+            "theano.tensor.nnet.conv": [_headers],
+            "theano.tensor.raw_random": [_random_states],
+            "theano.tensor.subtensor": [_c_code_of_ops("AdvancedSubtensor1"), _increments],
+        }
+    )
