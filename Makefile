@@ -24,7 +24,7 @@ KILLS ?= 20
 PYGPU := /usr/lib/python3/dist-packages/pygpu
 OPENCL_PACKAGES := python3-pygpu libgpuarray-dev libclblast-dev ocl-icd-libopencl1 pocl-opencl-icd
 
-.PHONY: anew setup train check test opencl test-opencl fuzz soak bench lint format wheel clean
+.PHONY: anew setup train check test opencl test-opencl test-theano fuzz soak bench lint format wheel clean
 
 setup: $(INSTALLED)
 
@@ -66,6 +66,11 @@ $(VENV)/opencl: $(INSTALLED)
 	@ln -sfn $(PYGPU) "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["platlib"])')/pygpu"
 	@$(VENV)/bin/python -c 'import pygpu' || { echo "error: Debian's pygpu is for its own Python: make clean opencl PYTHON=/usr/bin/python3" >&2; exit 1; }
 	@touch $@
+
+# Theano's own tests on this Python and NumPy; see docs/install.md.
+test-theano: setup
+	@$(PIP) install --editable '.[test-theano]'
+	@$(VENV)/bin/python tests/theano_suite.py --folder build/theano_suite
 
 # On OpenCL by the processor: PoCL alone, whatever other drivers there are.
 test-opencl: opencl

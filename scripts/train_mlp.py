@@ -1,8 +1,6 @@
 """Train a multilayer perceptron on MNIST or a data set like it."""
 
-from command import run  # isort: skip  (first: says what is missing)
-
-from theano_tutorials import train_mlp
+from command import main
 
 if __name__ == "__main__":
-    run(train_mlp)
+    main("train", "mlp")

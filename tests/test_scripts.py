@@ -88,7 +88,7 @@ def assert_one_error(finished, *parts):
 
 def shape_of(output):
     """The lines of a run without what differs from run to run: the place and the speed."""
-    return re.sub(r"Run directory: .*|with .* epochs/sec", "", output)
+    return re.sub(r"Run directory: .*|with .* epochs/sec|Results in .*:", "", output)
 
 
 def wait_for_validation(process):
@@ -134,8 +134,11 @@ def finished(request, environment, dataset, tmp_path_factory):
 def test_a_run_prints_the_lines_of_the_tutorials(finished):
     _, process, folder = finished
     assert (process.returncode, process.stderr) == (0, "")
-    first, *lines, complete, speed = process.stdout.splitlines()
+    first, *lines, complete, speed, results = process.stdout.splitlines()
     assert first == f"Run directory: {folder}"
+    figures = sorted(path.name for path in folder.glob("*.png"))
+    assert results == f"Results in {folder}: best_model.safetensors, metrics.csv, {', '.join(figures)}"
+    assert "learning_curve.png" in figures
     best = 101.0
     epochs = 0
     while lines:
@@ -172,11 +175,19 @@ def test_the_same_command_gives_the_same_bytes(finished, environment, dataset, t
     assert (tmp_path / "out" / model).read_bytes() == (folder / model).read_bytes()
 
 
-def test_a_terminal_shows_a_progress_bar(environment, dataset):
+@pytest.mark.parametrize(
+    ("columns", "bar"),
+    [
+        (40, r" *\d+%\|.+\| \d\d:\d\d, cost \d+\.\d{4}"),
+        (80, r"training: +\d+%\|.+\| \d+/60 \[\d\d:\d\d<\d\d:\d\d, .*it/s, cost \d+\.\d{4}\]"),
+        (200, r"training: +\d+%\|.+\| \d+/60 \[\d\d:\d\d<\d\d:\d\d, .*it/s, cost \d+\.\d{4}\]"),
+    ],
+)
+def test_a_terminal_shows_a_progress_bar(environment, dataset, columns, bar):
     # Slowed down by its size: a bar is drawn ten times a second.
     arguments = ["--dataset", dataset, "--n-hidden", "1500", "--n-epochs", "3"]
     main, secondary = pty.openpty()
-    fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("4H", 24, 120, 0, 0))  # rows, columns
+    fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))  # rows, columns
     process = subprocess.Popen(command("train_mlp", *arguments), env=environment, stdout=secondary, stderr=secondary)
     os.close(secondary)
     shown = b""
@@ -187,9 +198,10 @@ def test_a_terminal_shows_a_progress_bar(environment, dataset):
         pass
     os.close(main)
     assert process.wait() == 0
-    text = shown.decode()
-    assert re.search(r"training: +\d+%\|.*\d+/60 \[\d\d:\d\d<\d\d:\d\d, .*it/s, cost \d+\.\d{4}\]", text)
-    assert re.search(COMPLETE, text)
+    drawn = [line for line in re.split(r"[\r\n]", shown.decode()) if re.fullmatch(bar, line.strip())]
+    assert drawn
+    assert all(len(line) <= columns for line in drawn)
+    assert re.search(COMPLETE, shown.decode())
 
 
 # Errors

@@ -105,8 +105,9 @@ def pytest_runtest_logreport(report):
 
 def modules_of(parts):
     """Names of Theano's modules of tests in these parts of it."""
-    import theano_tutorials  # noqa: F401
     import theano
+
+    import theano_tutorials  # noqa: F401
 
     root = Path(theano.__file__).parent
     for part in parts:

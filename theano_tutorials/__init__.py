@@ -4,8 +4,15 @@ Importing this package imports Theano and makes it work; see
 :mod:`theano_tutorials.backend`.
 """
 
+import sys
+
 # First, since it makes Theano importable.
-from theano_tutorials import backend  # noqa: F401  isort: skip
+try:
+    from theano_tutorials import backend  # noqa: F401  isort: skip
+except ImportError as error:
+    if sys.argv[:1] != ["-m"]:
+        raise
+    sys.exit(f"error: {error}")  # of a module that Python was asked to run
 from theano_tutorials import kernels  # noqa: F401  isort: skip
 
 from theano_tutorials.datasets import DatasetError, DatasetWarning, load_data, read_data, shared_dataset
@@ -26,6 +33,8 @@ from theano_tutorials.training import (
     sgd_updates,
     train,
 )
+
+__version__ = "0.2.0"
 
 __all__ = [
     "MLP",

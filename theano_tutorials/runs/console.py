@@ -5,6 +5,9 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
+_NARROW = 70  # columns; there the bar says less
+_SHORT = "{percentage:3.0f}%|{bar}| {remaining}{postfix}"
+
 
 def validation_lines(epoch, minibatch, n_minibatches, validation_loss, test_loss):
     """Lines of a validation; losses are fractions in [0, 1], that of the test None unless the model is the best."""
@@ -43,6 +46,14 @@ def summary(result):
     )
 
 
+class _Bar(tqdm):
+    @staticmethod
+    def format_meter(n, total, elapsed, ncols=None, **options):
+        if ncols is not None and ncols < _NARROW:
+            options["bar_format"] = _SHORT
+        return tqdm.format_meter(n, total, elapsed, ncols=ncols, **options)
+
+
 class _ProgressBar:
     def __init__(self, bar):
         self._bar = bar
@@ -63,5 +74,5 @@ class _ProgressBar:
 @contextmanager
 def progress_bar(initial=0):
     """Bar with iterations, from ``initial`` on, cost and time left on a terminal; nothing in a pipe."""
-    with tqdm(initial=initial, unit="it", desc="training", disable=None, leave=False, dynamic_ncols=True) as bar:
+    with _Bar(initial=initial, unit="it", desc="training", disable=None, leave=False, dynamic_ncols=True) as bar:
         yield _ProgressBar(bar)

@@ -1,0 +1,84 @@
+"""The commands by the words that call them."""
+
+import argparse
+import os
+import sys
+import warnings
+from importlib import metadata
+
+import shtab
+
+import theano_tutorials
+from theano_tutorials_command import empty_cache, export_onnx, predict, train
+from theano_tutorials_command.errors import exit_codes
+from theano_tutorials_command.start import Parser
+
+_PROGRAM = "theano-tutorials"
+
+
+def run(command, arguments):
+    """Run a command, and exit.
+
+    Parameters
+    ----------
+    command : tuple of str
+        The words that call it; empty, they are the first arguments.
+    arguments : list of str
+    """
+    warnings.showwarning = _in_one_line
+    commands = _commands()
+    program = os.path.basename(sys.argv[0])
+    if not command:
+        command = next((words for words in commands if tuple(arguments[: len(words)]) == words), None)
+        if command is None:
+            _whole_parser(commands).parse_args(arguments or ["--help"])
+            return
+        program, arguments = " ".join([_PROGRAM, *command]), arguments[len(command) :]
+    parser = _filled(Parser(prog=program, **_texts(commands[command])), commands[command])
+    with exit_codes():
+        commands[command].run(parser.parse_intermixed_args(arguments))  # options may stand between the files
+
+
+def _commands():
+    return {**train.commands(), **{(module.NAME,): module for module in (predict, export_onnx, empty_cache)}}
+
+
+def _texts(command):
+    summary, _, details = command.__doc__.partition("\n\n")
+    return {
+        "description": summary,
+        "epilog": details,
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
+
+
+def _filled(parser, command):
+    command.add_options(parser)
+    return parser
+
+
+def _whole_parser(commands):
+    # For its help and for the completion in a shell; a command that is whole has been run before.
+    parser = Parser(prog=_PROGRAM, description="Train the models of the Theano Deep Learning Tutorials, and use them.")
+    version = f"{_PROGRAM} {metadata.version('theano_tutorials')}"
+    parser.add_argument("--version", action="version", version=version)
+    shtab.add_argument_to(parser, "--print-completion", help="print what completes the command in this shell")
+    groups = {(): parser.add_subparsers(metavar="COMMAND", required=True)}
+    for words, command in commands.items():
+        group = words[:-1]
+        if group not in groups:
+            inner = groups[()].add_parser(group[0], help=f"{group[0]} a model; see {_PROGRAM} {group[0]} --help")
+            groups[group] = inner.add_subparsers(metavar="MODEL", required=True)
+        texts = _texts(command)
+        _filled(groups[group].add_parser(words[-1], help=texts["description"], **texts), command)
+    return parser
+
+
+_show_warning = warnings.showwarning
+
+
+def _in_one_line(message, category, *where, **more):
+    if issubclass(category, theano_tutorials.DatasetWarning):
+        print(f"warning: {message}", file=sys.stderr, flush=True)
+    else:
+        _show_warning(message, category, *where, **more)
