@@ -1,6 +1,7 @@
 """The wheel carries the data, and works where nothing else of the checkout is."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import theano
 
 pytestmark = pytest.mark.slow
 
@@ -26,17 +28,25 @@ def pip(*arguments):
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
+def source(tmp_path_factory):
     source = tmp_path_factory.mktemp("source") / "checkout"
     # A copy: building in the checkout would leave files there.
-    for name in ("theano_tutorials", "data"):
+    for name in ("theano_tutorials", "theano_tutorials_command", "data"):
         shutil.copytree(ROOT / name, source / name)
     for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    folder = tmp_path_factory.mktemp("wheel")
+    return source
+
+
+def build_wheel(source, folder):
     pip("wheel", "--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source)
     (built,) = folder.iterdir()
     return built
+
+
+@pytest.fixture(scope="module")
+def wheel(source, tmp_path_factory):
+    return build_wheel(source, tmp_path_factory.mktemp("wheel"))
 
 
 def test_wheel_carries_the_package_and_mnist(wheel):
@@ -58,6 +68,57 @@ def test_wheel_carries_the_licences(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     assert any(name.endswith(".dist-info/licenses/data/mnist/README.md") for name in names)
+
+
+def requirements_of(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return re.findall(r"^Requires-Dist: (.*)$", archive.read(metadata).decode(), re.MULTILINE)
+
+
+def test_wheel_carries_theano_where_its_own_setup_cannot_run(wheel):
+    names = [name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("theano/")]
+    if sys.version_info < (3, 12):
+        assert wheel.name.endswith("-py39-none-any.whl")
+        assert names == []
+    else:
+        assert wheel.name.endswith("-py312-none-any.whl")
+        installed = Path(theano.__file__).parent
+        carried = {str(path.relative_to(installed.parent)) for path in installed.rglob("*") if path.is_file()}
+        assert {name for name in carried if not name.endswith(".pyc")} == {*names}
+        assert {"theano/LICENSE.txt", "theano/gof/c_code/lazylinker_c.c"} <= {*names}
+    assert [line for line in requirements_of(wheel) if line.startswith("theano")] == [
+        "theano==1.0.5; python_version < '3.12'"
+    ]
+
+
+def test_a_source_package_gives_the_same_wheel(wheel, source, tmp_path):
+    built = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", tmp_path / "sdist"],
+        cwd=source,
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stderr
+    (package,) = (tmp_path / "sdist").iterdir()
+    again = build_wheel(package, tmp_path / "wheel")
+    contents = [
+        {name: archive.read(name) for name in archive.namelist() if not name.endswith("/RECORD")}
+        for archive in map(zipfile.ZipFile, (wheel, again))
+    ]
+    assert contents[0] == contents[1]
+
+
+def test_theano_that_cannot_be_had_is_said_in_the_error(source, tmp_path):
+    code = (
+        "import sys, pathlib, hatch_build\n"
+        "hatch_build.REQUIREMENT = hatch_build.REQUIREMENT.replace('6e94', '0000')\n"
+        "hatch_build.theano_files(pathlib.Path(sys.argv[1]))"
+    )
+    run = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=source, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "Theano 1.0.5 cannot be built from its source package on PyPI" in run.stderr
+    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in run.stderr
 
 
 def test_installed_wheel_loads_mnist_offline(wheel, tmp_path):

@@ -136,7 +136,7 @@ EPOCH = """
 import sys, theano_tutorials as tt
 folder = sys.argv[1]
 for train, arguments in ((tt.train_logreg, {}), (tt.train_mlp, {"n_hidden": 9}), (tt.train_lenet, {"nkerns": (3, 4)})):
-    result = train(dataset=folder + "/data.npz", n_epochs=2, batch_size=20, **arguments)
+    result = train(dataset=folder + "/data.npz", n_epochs=1, batch_size=20, **arguments)
     tt.save_parameters(folder + "/" + train.__name__ + ".safetensors", result.model)
 """
 FLAGS = [
