@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-import pooch
-
 from theano_tutorials.datasets.errors import DatasetError
 from theano_tutorials.datasets.idx import idx_groups
 
@@ -82,10 +80,15 @@ def folder_of_known(name):
         If the data set has to be downloaded, and cannot.
     """
     source = KNOWN_DATASETS[name]
+    for folder in _ON_DISK:
+        if idx_groups(folder / name):
+            return folder / name
+
+    import pooch  # here: it takes a fifth of a second, and warns in a notebook without ipywidgets
+
     cache = Path(pooch.os_cache("theano_tutorials"), name)
-    for folder in (*(folder / name for folder in _ON_DISK), cache):
-        if idx_groups(folder):
-            return folder
+    if idx_groups(cache):
+        return cache
     for file, md5 in source.md5.items():
         try:
             pooch.retrieve(
