@@ -17,6 +17,7 @@ from theano.compile.mode import Mode
 from theano.misc.pkl_utils import dump, load
 from theano.tensor.extra_ops import CumOp, Unique
 from theano.tensor.nnet.conv import ConvOp
+from theano.tensor.sort import TopKOp, topk
 from theano.tensor.subtensor import AdvancedIncSubtensor1
 
 from theano_tutorials.backend.adapting import stand_ins
@@ -270,6 +271,32 @@ def test_random_streams_do_not_share_a_state():
     np.testing.assert_array_equal(first, np.random.RandomState(state).uniform(size=2).astype(first.dtype))
     np.testing.assert_array_equal(before.uniform(size=2), untouched.uniform(size=2))
     assert not np.array_equal(f(after)[1], first)
+
+
+@given(st.data())
+def test_the_largest_and_the_smallest(data):
+    shape = data.draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    axis = data.draw(st.integers(-2, 1))
+    k = data.draw(st.integers(1, shape[axis])) * data.draw(st.sampled_from([1, -1]))
+    x = np.random.RandomState(data.draw(st.integers(0, 9))).permutation(shape[0] * shape[1]).reshape(shape)
+    op = TopKOp(axis=axis, sorted=False, return_values=True, return_indices=True)
+    storage = [[None], [None]]
+    op.perform(op.make_node(T.constant(x), T.constant(k)), [x, np.array(k)], storage)
+    (values,), (indices,) = storage
+    ordered = np.sort(x, axis)
+    expected = np.take(ordered, range(shape[axis] - k, shape[axis]) if k > 0 else range(-k), axis)
+    np.testing.assert_array_equal(np.sort(values, axis), expected)
+    np.testing.assert_array_equal(np.take_along_axis(x, indices, axis), values)
+
+
+@pytest.mark.parametrize(
+    ("k", "message"), [(0, "kth cannot be zero"), (5, "larger than the size"), (-5, "larger than")]
+)
+def test_no_largest_or_too_many(k, message):
+    x = T.matrix()
+    f = theano.function([x], topk(x, k, sorted=False))
+    with pytest.raises(ValueError, match=message):
+        f(MATRIX)
 
 
 # Pickles

@@ -308,7 +308,7 @@ print(theano.config.floatX)
 
 # Imports
 
-BIG = "distutils numpy.distutils scipy.signal scipy.sparse scipy.special scipy.stats setuptools"
+BIG = "distutils numpy.distutils pooch scipy.signal scipy.sparse scipy.special scipy.stats setuptools"
 
 
 def test_a_start_imports_nothing_big_that_it_does_not_use(home):

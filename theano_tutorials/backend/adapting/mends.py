@@ -93,8 +93,31 @@ def _picklers(module):
     module.pickle = of_theano
 
 
+def _top_k(module):
+    # Theano indexes with a list of slices, which NumPy 1.23 dropped.
+    def top_k(op, x, k, axis, idx_dtype):
+        n = x.shape[axis]
+        if k == 0:
+            raise ValueError("topk: kth cannot be zero")
+        if abs(k) > n:
+            raise ValueError(f"topk: kth cannot be larger than the size of specified axis {axis}")
+        if abs(k) == n:
+            order = np.broadcast_to(np.expand_dims(np.arange(n), [*range(1, x.ndim)]), np.moveaxis(x, axis, 0).shape)
+            indices = np.moveaxis(order, 0, axis)
+        elif abs(k) == 1:
+            indices = np.expand_dims((np.argmax if k > 0 else np.argmin)(x, axis), axis)
+        else:
+            indices = np.take(np.argpartition(x, -k, axis), np.arange(n - k, n) if k > 0 else np.arange(-k), axis)
+        results = [np.take_along_axis(x, indices, axis)] if op.return_values else []
+        results += [indices.astype(idx_dtype)] if op.return_indices else []
+        return results[0] if len(results) == 1 else tuple(results)
+
+    module._topk_py_impl = top_k
+
+
 _CHANGES = {
     "theano.gof.cmodule": [_c_code_of_files],
+    "theano.tensor.sort": [_top_k],
     "theano.tensor.subtensor": [_increments],
 }
 if sys.version_info >= (3, 13):
