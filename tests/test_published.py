@@ -24,5 +24,5 @@ def test_a_script_prints_what_was_published(name, tmp_path):
     lines = finished.stdout.splitlines()
     assert lines[1 : 1 + len(tutorial.lines)] == tutorial.lines
     if tutorial.ending:
-        assert lines[-2] == tutorial.ending
-        assert re.fullmatch(rf"The code ran for {tutorial.n_epochs} epochs, with \d+\.\d\d epochs/sec", lines[-1])
+        assert lines[-3] == tutorial.ending
+        assert re.fullmatch(rf"The code ran for {tutorial.n_epochs} epochs, with \d+\.\d\d epochs/sec", lines[-2])

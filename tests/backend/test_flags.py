@@ -91,8 +91,8 @@ REFUSED = {
     "word for true": (b"[global]\nallow_gc = yes\n", ": allow_gc = yes: Invalid value"),
     "number": (b"[compile]\ntimeout = long\n", ": compile.timeout = long: invalid literal for int"),
     "device": (b"[global]\ndevice = gpu\n", ": expected cpu, cuda"),
-    "no value": (b"[global]\nfloatX\n", ", line 2: 'floatX\\n': expected [section], option = value"),
-    "open section": (b"\n[global\n", ", line 2: '[global\\n': expected [section], option = value"),
+    "no value": (b"[global]\nfloatX\n", ", line 2: 'floatX': expected [section], option = value"),
+    "open section": (b"\n[global\n", ", line 2: '[global': expected [section], option = value"),
     "binary": (bytes(range(256)), ", line 1: "),
 }
 

@@ -103,7 +103,7 @@ def checkout(tmp_path):
 
 def make_setup(checkout, *variables, **env):
     # Without what make tells the makes that it starts, since make test runs this.
-    outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "PYTHON"))}
     return subprocess.run(
         ["make", "setup", *variables], cwd=checkout, capture_output=True, text=True, env={**outside, **env}
     )

@@ -49,9 +49,10 @@ def read(path):
     try:
         parser.read_string(_FIRST_LINE + text)
     except configparser.ParsingError as error:
-        number, line = error.errors[0]
+        number, _ = error.errors[0]
+        line = (_FIRST_LINE + text).split("\n")[number - 1]
         raise ImportError(
-            f"{path}, line {number - 1}: {line}: expected [section], option = value or a comment: correct the line"
+            f"{path}, line {number - 1}: {line!r}: expected [section], option = value or a comment: correct the line"
         ) from None
     _move_to_sections(parser)
     return parser
