@@ -313,7 +313,9 @@ BIG = "distutils numpy.distutils pooch scipy.signal scipy.sparse scipy.special s
 
 
 def test_a_start_imports_nothing_big_that_it_does_not_use(home):
-    code = f"import sys, theano_tutorials; print(*set('{BIG}'.split()) & set(sys.modules))"
+    # Older versions of SciPy import more for what Theano needs of them.
+    code = "import sys, scipy.linalg; before = {*sys.modules}\n"
+    code += f"import theano_tutorials; print(*set('{BIG}'.split()) & set(sys.modules) - before)"
     assert output_of(code, HOME=home) == ""
 
 
@@ -329,19 +331,6 @@ assert abs(theano.function([x], T.erf(x), mode=theano.Mode('py'))(1) - erf(1)) <
 assert abs(theano.function([x], T.chi2sf(x, 2), mode=theano.Mode('py'))(1) - scipy.stats.chi2.sf(1, 2)) < 1e-6
 import theano.sparse
 assert theano.sparse.enable_sparse and theano.sparse.as_sparse_variable(scipy.sparse.eye(2, format='csr')).ndim == 2
-"""
-    output_of(code, HOME=home)
-
-
-@pytest.mark.skipif(not HAS_DISTUTILS, reason="Python 3.12 and newer have no distutils")
-def test_distutils_that_is_imported_later_is_whole(home):
-    code = """
-import theano_tutorials, warnings
-warnings.simplefilter('error')
-warnings.simplefilter('ignore', DeprecationWarning)
-import distutils.ccompiler, numpy.distutils.core, setuptools
-from setuptools import Extension
-assert issubclass(numpy.distutils.core.Extension, distutils.core.Extension)
 """
     output_of(code, HOME=home)
 

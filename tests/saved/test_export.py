@@ -14,6 +14,7 @@ import theano
 import theano.tensor as T
 from models import TUTORIALS
 from onnx.reference import ReferenceEvaluator
+from packaging.version import Version
 from theano.tensor.nnet import conv2d
 from theano.tensor.shared_randomstreams import RandomStreams
 from theano.tensor.signal.pool import pool_2d
@@ -340,8 +341,9 @@ def test_onnxruntime_and_theano_agree_on_a_graph_of_the_users_own(build, images)
         np.testing.assert_allclose(probabilities, expected, rtol=1e-5, atol=1e-5)
         np.testing.assert_array_equal(digits, probabilities.argmax(axis=1))
         assert expected.std() > 1e-3  # not trivial
-    probabilities, _ = run_onnx(model, images[:0])
-    assert probabilities.shape == (0, expected.shape[1])
+    if Version(onnxruntime.__version__) >= Version("1.20"):  # 1.19, the last for Python 3.9, fails at some Ops
+        probabilities, _ = run_onnx(model, images[:0])
+        assert probabilities.shape == (0, expected.shape[1])
 
 
 def test_float64_becomes_float32(images):

@@ -2,6 +2,7 @@
 
 import builtins
 import sys
+import warnings
 from importlib.machinery import PathFinder, SourceFileLoader
 
 import numpy as np
@@ -50,6 +51,12 @@ class _Loader(SourceFileLoader):
     def __init__(self, name, path, builtins_of_theano):
         super().__init__(name, path)
         self.builtins = builtins_of_theano
+
+    def source_to_code(self, *args, **options):
+        # Theano's strings have escapes that Python warns of; a user can do nothing about them.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return super().source_to_code(*args, **options)
 
     def exec_module(self, module):
         vars(module)["__builtins__"] = self.builtins
