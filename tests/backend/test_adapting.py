@@ -243,6 +243,12 @@ def test_a_constant_takes_the_dtype_that_numpy_1_gave_it(dtype):
     assert theano._asarray(600, "int8") == np.array(600).astype("int8")
 
 
+@pytest.mark.parametrize("dtype", ["float32", np.float32, np.dtype("float32"), T.fscalar(), T.fscalar])
+def test_a_dtype_may_be_that_of_a_variable_or_of_a_type(dtype):
+    assert theano._asarray([1, 2], dtype).dtype == "float32"
+    assert T.basic.np.cast[dtype](1).dtype == "float32"
+
+
 @pytest.mark.parametrize("function", [T.arcsin, T.arccos, T.arctan, T.arcsinh, T.arctanh, T.exp2, T.arccosh])
 def test_gradients_with_constants_of_the_type_of_a_variable(function):
     at = 1.5 if function is T.arccosh else 0.3

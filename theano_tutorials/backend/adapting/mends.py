@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 from theano_tutorials.backend.adapting import c_code
-from theano_tutorials.backend.adapting.numpy_view import NUMPY_2
+from theano_tutorials.backend.adapting.numpy_view import NUMPY_2, dtype_of
 
 
 def mend(module):
@@ -66,6 +66,7 @@ def _asarray(module):
     theirs = module._asarray
 
     def _asarray(a, dtype, order=None):
+        dtype = dtype_of(dtype)
         try:
             return theirs(a, dtype, order)
         except OverflowError:

@@ -26,11 +26,17 @@ def make():
     return view
 
 
+def dtype_of(dtype):
+    """What NumPy takes for a dtype, also for types and variables of Theano: NumPy no longer takes these."""
+    name = getattr(dtype, "dtype", None)
+    return name if isinstance(name, str) else dtype
+
+
 class _Cast:
-    """``np.cast[dtype](x)``, also for types of Theano, of which NumPy no longer takes the dtype."""
+    """``np.cast[dtype](x)``, also for types of Theano."""
 
     def __getitem__(self, dtype):
-        return lambda x: np.asarray(x).astype(getattr(dtype, "dtype", dtype))
+        return lambda x: np.asarray(x).astype(dtype_of(dtype))
 
 
 def _unique(ar, return_index=False, return_inverse=False, return_counts=False, axis=None):
