@@ -10,9 +10,10 @@ import sys
 try:
     from theano_tutorials import backend  # noqa: F401  isort: skip
 except ImportError as error:
-    if sys.argv[:1] != ["-m"]:
+    # One line for "python -m theano_tutorials"; Python 3.9 does not say which module it runs.
+    if sys.argv[:1] != ["-m"] or "theano_tutorials" not in getattr(sys, "orig_argv", ["theano_tutorials"]):
         raise
-    sys.exit(f"error: {error}")  # of a module that Python was asked to run
+    sys.exit(f"error: {error}")
 from theano_tutorials import kernels  # noqa: F401  isort: skip
 
 from theano_tutorials.datasets import DatasetError, DatasetWarning, load_data, read_data, shared_dataset
