@@ -1,6 +1,6 @@
 """NumPy as Theano's modules see it: with names that NumPy 1.24 and 2 have dropped."""
 
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def make():
             sctype2char=lambda dtype: np.dtype(dtype).char,
             ComplexWarning=np.exceptions.ComplexWarning,
             MAXDIMS=_RAVEL_AXIS,
-            core=SimpleNamespace(_multiarray_umath=np._core._multiarray_umath),
+            core=np._core,
             unique=_unique,
         )
     return view
