@@ -295,6 +295,14 @@ def test_the_largest_and_the_smallest(data):
     np.testing.assert_array_equal(np.take_along_axis(x, indices, axis), values)
 
 
+@pytest.mark.parametrize("k", [2, -2])
+def test_how_many_may_be_a_small_integer(k):
+    x, n = T.vector(), T.bscalar()
+    f = theano.function([x, n], topk(x, n, sorted=False))
+    values = np.arange(300, dtype="float32")
+    np.testing.assert_array_equal(np.sort(f(values, k)), values[-2:] if k > 0 else values[:2])
+
+
 @pytest.mark.parametrize(
     ("k", "message"), [(0, "kth cannot be zero"), (5, "larger than the size"), (-5, "larger than")]
 )

@@ -97,7 +97,7 @@ def _picklers(module):
 def _top_k(module):
     # Theano indexes with a list of slices, which NumPy 1.23 dropped.
     def top_k(op, x, k, axis, idx_dtype):
-        n = x.shape[axis]
+        n, k = x.shape[axis], int(k)  # k is an array, of int8 perhaps
         if k == 0:
             raise ValueError("topk: kth cannot be zero")
         if abs(k) > n:
