@@ -74,7 +74,6 @@ def pytest_configure(config):
 
     _nose()
     numpy.testing.dec = _dec()
-    config.option.assertmode = "plain"
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -4,16 +4,13 @@ import argparse
 import os
 import sys
 import warnings
-from importlib import metadata
 
 import shtab
 
 import theano_tutorials
 from theano_tutorials_command import empty_cache, export_onnx, predict, train
 from theano_tutorials_command.errors import exit_codes
-from theano_tutorials_command.start import Parser
-
-_PROGRAM = "theano-tutorials"
+from theano_tutorials_command.start import PROGRAM, Parser, version
 
 
 def run(command, arguments):
@@ -33,7 +30,7 @@ def run(command, arguments):
         if command is None:
             _whole_parser(commands).parse_args(arguments or ["--help"])
             return
-        program, arguments = " ".join([_PROGRAM, *command]), arguments[len(command) :]
+        program, arguments = " ".join([PROGRAM, *command]), arguments[len(command) :]
     parser = _filled(Parser(prog=program, **_texts(commands[command])), commands[command])
     with exit_codes():
         commands[command].run(parser.parse_intermixed_args(arguments))  # options may stand between the files
@@ -59,15 +56,14 @@ def _filled(parser, command):
 
 def _whole_parser(commands):
     # For its help and for the completion in a shell; a command that is whole has been run before.
-    parser = Parser(prog=_PROGRAM, description="Train the models of the Theano Deep Learning Tutorials, and use them.")
-    version = f"{_PROGRAM} {metadata.version('theano_tutorials')}"
-    parser.add_argument("--version", action="version", version=version)
+    parser = Parser(prog=PROGRAM, description="Train the models of the Theano Deep Learning Tutorials, and use them.")
+    parser.add_argument("--version", action="version", version=version())
     shtab.add_argument_to(parser, "--print-completion", help="print what completes the command in this shell")
     groups = {(): parser.add_subparsers(metavar="COMMAND", required=True)}
     for words, command in commands.items():
         group = words[:-1]
         if group not in groups:
-            inner = groups[()].add_parser(group[0], help=f"{group[0]} a model; see {_PROGRAM} {group[0]} --help")
+            inner = groups[()].add_parser(group[0], help=f"{group[0]} a model; see {PROGRAM} {group[0]} --help")
             groups[group] = inner.add_subparsers(metavar="MODEL", required=True)
         texts = _texts(command)
         _filled(groups[group].add_parser(words[-1], help=texts["description"], **texts), command)

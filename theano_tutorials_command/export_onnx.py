@@ -5,9 +5,8 @@ Input of the ONNX model: images, (N, number of pixels), each pixel a byte divide
 probable class.
 """
 
-import shtab
-
 import theano_tutorials
+from theano_tutorials_command.options import add_file, add_model
 from theano_tutorials_command.start import add_device
 
 NAME = "export-onnx"
@@ -15,12 +14,8 @@ NAME = "export-onnx"
 
 def add_options(parser):
     """Add the options of this command to its parser."""
-    parser.add_argument(
-        "model", metavar="RUN", help="directory of a run, or its file best_model.safetensors"
-    ).complete = shtab.FILE
-    parser.add_argument(
-        "file", metavar="FILE.onnx", help="file to write; an old file is replaced"
-    ).complete = shtab.FILE
+    add_model(parser)
+    add_file(parser, "file", metavar="FILE.onnx", help="file to write; an old file is replaced")
     add_device(parser)
 
 

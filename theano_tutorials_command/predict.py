@@ -18,12 +18,11 @@ lighter than it.
 import json
 import sys
 
-import shtab
-
 from theano_tutorials import load_model
 from theano_tutorials.runs.console import evaluation_lines
 from theano_tutorials.saved import evaluate_model
 from theano_tutorials_command.errors import message_of
+from theano_tutorials_command.options import add_file, add_model
 from theano_tutorials_command.start import add_device
 
 NAME = "predict"
@@ -31,19 +30,16 @@ NAME = "predict"
 
 def add_options(parser):
     """Add the options of this command to its parser."""
-    parser.add_argument(
-        "model", metavar="RUN", help="directory of a run, or its file best_model.safetensors"
-    ).complete = shtab.FILE
-    parser.add_argument(
-        "images", metavar="IMAGE", nargs="*", help="image of one digit, in a format that Pillow reads"
-    ).complete = shtab.FILE
-    parser.add_argument(
+    add_model(parser)
+    add_file(parser, "images", metavar="IMAGE", nargs="*", help="image of one digit, in a format that Pillow reads")
+    add_file(
+        parser,
         "--evaluate",
         metavar="DATASET",
         help="print the errors on all examples of the validation and the test set of this data set, instead of "
         "reading images: mnist, fashion-mnist, kmnist, or the path of a folder of IDX files, of an .npz file or of "
         "a .pkl.gz file. Training leaves out the last partial minibatch, so its errors may be a little different",
-    ).complete = shtab.FILE
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object on each line")
     add_device(parser)
     parser.set_defaults(parser=parser)

@@ -3,6 +3,7 @@
 import os
 import signal
 
+PROGRAM = "theano-tutorials"
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 # In the midst of an import, KeyboardInterrupt may be swallowed or taken for a broken module.
@@ -59,13 +60,18 @@ def main(*command):
     """
     arguments = sys.argv[1:]
     if not command and arguments[:1] == ["--version"]:
-        print(f"theano-tutorials {metadata.version('theano_tutorials')}")
+        print(version())
         return
     if [*command, *arguments][:1] == ["empty-cache"]:
         commands = _import_without_cache()
     else:
         commands = _import(device=_device_in(arguments))
     commands.run(command, arguments)
+
+
+def version():
+    """What ``--version`` prints, on a machine without a compiler, too."""
+    return f"{PROGRAM} {metadata.version('theano_tutorials')}"
 
 
 def _device_in(arguments):

@@ -12,8 +12,9 @@ from theano_tutorials.backend.adapting.numpy_view import NUMPY_2, dtype_of
 
 def mend(module):
     """Change a module of Theano that has just been loaded."""
-    for change in _CHANGES.get(module.__name__, ()):
-        change(module)
+    for changes in _USED:
+        if module.__name__ in changes:
+            changes[module.__name__](module)
 
 
 def _c_code_of_files(module):
@@ -116,22 +117,25 @@ def _top_k(module):
     module._topk_py_impl = top_k
 
 
-_CHANGES = {
-    "theano.gof.cmodule": [_c_code_of_files],
-    "theano.tensor.sort": [_top_k],
-    "theano.tensor.subtensor": [_increments],
+_ALWAYS = {
+    "theano.gof.cmodule": _c_code_of_files,
+    "theano.tensor.sort": _top_k,
+    "theano.tensor.subtensor": _increments,
 }
+_FROM_PYTHON_3_13 = {
+    "theano.misc.pkl_utils": _picklers,
+}
+_FROM_NUMPY_2 = {
+    "theano.misc.safe_asarray": _asarray,
+    "theano.scalar.basic": _c_code_of_ops("Scalar"),
+    "theano.tensor.basic": _c_code_of_ops("Argmax", "MaxAndArgmax"),
+    "theano.tensor.extra_ops": _c_code_of_ops("CumOp"),
+    "theano.tensor.nnet.conv": _headers,
+    "theano.tensor.raw_random": _random_states,
+    "theano.tensor.subtensor": _c_code_of_ops("AdvancedSubtensor1"),
+}
+_USED = [_ALWAYS]
 if sys.version_info >= (3, 13):
-    _CHANGES["theano.misc.pkl_utils"] = [_picklers]
+    _USED.append(_FROM_PYTHON_3_13)
 if NUMPY_2:
-    _CHANGES.update(
-        {
-            "theano.misc.safe_asarray": [_asarray],
-            "theano.scalar.basic": [_c_code_of_ops("Scalar")],
-            "theano.tensor.basic": [_c_code_of_ops("Argmax", "MaxAndArgmax")],
-            "theano.tensor.extra_ops": [_c_code_of_ops("CumOp")],
-            "theano.tensor.nnet.conv": [_headers],
-            "theano.tensor.raw_random": [_random_states],
-            "theano.tensor.subtensor": [_c_code_of_ops("AdvancedSubtensor1"), _increments],
-        }
-    )
+    _USED.append(_FROM_NUMPY_2)

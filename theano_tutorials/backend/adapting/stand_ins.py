@@ -36,17 +36,12 @@ def _distutils():
     def get_python_inc(plat_specific=False):
         return sysconfig.get_path("platinclude" if plat_specific else "include")
 
-    def get_python_lib(plat_specific=False, standard_lib=False):
-        place = ("plat" if plat_specific else "") + ("stdlib" if standard_lib else "lib")
-        return sysconfig.get_path({"lib": "purelib"}.get(place, place))
-
     inner = _module(
         "distutils.sysconfig",
         get_config_var=sysconfig.get_config_var,
-        get_config_h_filename=sysconfig.get_config_h_filename,
         get_python_inc=get_python_inc,
-        get_python_lib=get_python_lib,
-        get_python_version=sysconfig.get_python_version,
+        # Theano asks for the standard library that belongs to the platform, and for nothing else.
+        get_python_lib=lambda plat_specific, standard_lib: sysconfig.get_path("platstdlib"),
     )
     spawn = _module("distutils.spawn", find_executable=shutil.which)
     return [_module("distutils", sysconfig=inner, spawn=spawn), inner, spawn]
