@@ -2,6 +2,7 @@
 
 import copy
 import io
+import itertools
 import pickle
 import subprocess
 import sys
@@ -14,7 +15,9 @@ import theano.tensor as T
 from hypothesis import given
 from hypothesis import strategies as st
 from theano.compile.mode import Mode
+from theano.configparser import change_flags
 from theano.misc.pkl_utils import dump, load
+from theano.tensor.blas import BatchedDot, Dot22, Dot22Scalar, Gemm
 from theano.tensor.extra_ops import CumOp, Unique
 from theano.tensor.nnet.conv import ConvOp
 from theano.tensor.sort import TopKOp, topk
@@ -206,6 +209,60 @@ MATRIX = np.random.RandomState(0).permutation(12).reshape(3, 4).astype("float32"
 def test_one_axis_or_all_of_them(expression, expected):
     x = T.matrix()
     np.testing.assert_array_equal(theano.function([x], expression(x), mode=COMPILED)(MATRIX), expected)
+
+
+PRODUCTS = {
+    Dot22: lambda x, y, z: T.dot(x, y),
+    Dot22Scalar: lambda x, y, z: 2 * T.dot(x, y),
+    Gemm: lambda x, y, z: z + 2 * T.dot(x, y),
+    BatchedDot: lambda x, y, z: T.batched_dot(x.dimshuffle("x", 0, 1), y.dimshuffle("x", 0, 1))[0],
+}
+
+
+@pytest.mark.parametrize("op", PRODUCTS)
+def test_products_of_empty_matrices(op):
+    # NumPy gives an empty matrix strides of zero, which BLAS does not take.
+    x, y, z = T.dmatrices("x", "y", "z")
+    product = theano.function([x, y, z], PRODUCTS[op](x, y, z), mode=COMPILED, on_unused_input="ignore")
+    assert any(isinstance(node.op, op) for node in product.maker.fgraph.toposort())
+    for rows, inner, columns in itertools.product((0, 1, 3), (0, 1, 4), (0, 1, 5)):
+        for orders in itertools.product("CF", repeat=3):
+            shapes = (rows, inner), (inner, columns), (rows, columns)
+            left, right, added = (
+                np.arange(np.prod(shape), dtype="float64").reshape(shape).copy(order)
+                for shape, order in zip(shapes, orders)
+            )
+            expected = {Dot22Scalar: 2 * left @ right, Gemm: added + 2 * left @ right}.get(op, left @ right)
+            np.testing.assert_array_equal(product(left, right, added), expected)
+
+
+@pytest.mark.parametrize(
+    ("number", "dtype"), [(0.5, "float32"), (0.1, "float64"), (1e300, "float64"), (2.0, "float32")]
+)
+def test_a_constant_keeps_all_digits_of_a_float(number, dtype):
+    with change_flags(floatX="float64"):
+        constant = T.constant(number)
+        assert (constant.dtype, constant.data) == (dtype, number)
+        x = T.dscalar("x")
+        assert (number * x).eval({x: 3.0}) == number * 3.0
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128", "int32"])
+def test_a_reciprocal_in_python_keeps_all_digits(dtype):
+    x = T.TensorType(dtype, (False,))("x")
+    values = np.array([3, -7, 11], dtype)
+    np.testing.assert_array_equal(theano.function([x], T.inv(x), mode=IN_PYTHON)(values), 1 / values)
+
+
+@pytest.mark.parametrize(("function", "factor"), [(T.deg2rad, np.pi / 180), (T.rad2deg, 180 / np.pi)])
+def test_gradients_of_angles(function, factor):
+    x = T.dscalar("x")
+    assert T.grad(function(x), x).eval({x: 2.0}) == factor
+
+
+def test_the_quotient_rounded_up():
+    x, y = T.lscalars("x", "y")
+    assert T.ceil_intdiv(x, y).eval({x: 7, y: 2}) == 4
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])

@@ -194,8 +194,10 @@ def test_white_space_in_both_paths_is_an_error(monkeypatch, tmp_path, library_un
 
 
 def test_defaults(home):
-    float_x, allow_gc, ldflags = output_of(config("floatX", "allow_gc", "blas.ldflags"), HOME=home).split("|")
-    assert (float_x, allow_gc) == ("float32", "False")
+    float_x, allow_gc, dnn, ldflags = output_of(
+        config("floatX", "allow_gc", "dnn.enabled", "blas.ldflags"), HOME=home
+    ).split("|")
+    assert (float_x, allow_gc, dnn) == ("float32", "False", "False")
     assert "-lscipy_openblas" in ldflags
 
 

@@ -93,10 +93,7 @@ def load_libraries(device, cxx):
 
 def default_flags(device):
     """Flags of Theano for a device, where the user sets none: a dict of values by name."""
-    if not is_gpu(device):
-        return {}
-    # Theano 1.0.5 knows cuDNN 5 to 7 only; GpuCorrMM and GpuPool do without.
-    return {"dnn.enabled": "False", "print_active_device": "False"}
+    return {"print_active_device": "False"} if is_gpu(device) else {}
 
 
 def excluded_rewrites(device):

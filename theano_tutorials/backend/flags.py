@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from theano_tutorials.backend import theanorc
 from theano_tutorials.backend.adapting.numpy_view import NUMPY_2
 
-# Set where the user does not; allow_gc asks for fresh memory in every call.
-DEFAULTS = {"floatX": "float32", "allow_gc": "False"}
+# Set where the user does not. allow_gc asks for fresh memory in every call. Theano 1.0.5 knows cuDNN 5 to 7 only; it
+# looks for one on the processor, too, and GpuCorrMM and GpuPool do without.
+DEFAULTS = {"floatX": "float32", "allow_gc": "False", "dnn.enabled": "False"}
 if NUMPY_2:
     # Theano's name for the folder, and more: what is compiled for NumPy 1 is not for NumPy 2.
     DEFAULTS["compiledir_format"] = (

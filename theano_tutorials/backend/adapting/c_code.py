@@ -73,6 +73,20 @@ def of_op(code):
     )
 
 
+# Theano asks whether the elements of a row of a matrix lie side by side, or those of a column. NumPy of today gives an
+# empty matrix strides of zero, and neither seems so, though all of its rows, or columns, are empty.
+_UNIT_STRIDES = re.compile(
+    r"\((?P<row>S(?P<matrix>.)\[(?P<i>\d)\] == type_size \|\| N(?P=matrix)\[(?P=i)\] ?== ?1)\) \? 0x0 : "
+    r"\((?P<column>S(?P=matrix)\[(?P<j>\d)\] == type_size \|\| N(?P=matrix)\[(?P=j)\] ?== ?1)\) \? 0x1"
+)
+_OF_EMPTY_ONES_TOO = r"(\g<row> || N\g<matrix>[\g<j>] == 0) ? 0x0 : (\g<column> || N\g<matrix>[\g<i>] == 0) ? 0x1"
+
+
+def of_products(code):
+    """C code that finds how the matrices of a product lie in memory, for empty ones, too."""
+    return _UNIT_STRIDES.sub(_OF_EMPTY_ONES_TOO, code)
+
+
 # For x[index] += values, where an index may occur more than once: NumPy 2 has no C API for it. Theano calls it with
 # increment = 0 for x[index] = values.
 INPLACE_INCREMENT = """

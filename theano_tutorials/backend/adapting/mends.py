@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 from theano_tutorials.backend.adapting import c_code
-from theano_tutorials.backend.adapting.numpy_view import NUMPY_2, dtype_of
+from theano_tutorials.backend.adapting.numpy_view import NUMPY_2, dtype_of, taking_types
 
 
 def mend(module):
@@ -42,6 +42,35 @@ def _c_code_of_ops(*names):
 
 def _mended(method):
     return lambda *args: c_code.of_op(method(*args))
+
+
+def _products(module):
+    gemm, batched = module.GemmRelated, module.BatchedDot
+    gemm.encode_strides_in_unit = c_code.of_products(gemm.encode_strides_in_unit)
+    of_gemm, of_batched, support_code = gemm.build_gemm_version, batched.c_code_cache_version, batched.c_support_code
+    batched.c_support_code = lambda self: c_code.of_products(support_code(self))
+    # Else Theano would take what it compiled before this change.
+    gemm.build_gemm_version = lambda self: (*of_gemm(self), 1)
+    batched.c_code_cache_version = lambda self: (*of_batched(self), 1)
+
+
+class _Float(float):
+    """A Python float that is equal to a number only if all of its digits are."""
+
+    def __eq__(self, other):
+        return float(self) == float(other)
+
+    __hash__ = float.__hash__
+
+
+def _scalars(module):
+    _c_code_of_ops("Scalar")(module)
+    module.np = taking_types(module.np)
+    # NumPy 2 gives a Python number the precision of what it meets. So 0.1 would equal float32(0.1), which Theano would
+    # take for the constant then, and float32(1.0) / x would have the digits of float32.
+    cast = module.NumpyAutocaster.__call__
+    module.NumpyAutocaster.__call__ = lambda self, x: cast(self, _Float(x) if type(x) is float else x)
+    module.Inv.impl = lambda self, x: np.float64(1) / x
 
 
 def _increments(module):
@@ -119,6 +148,7 @@ def _top_k(module):
 
 _ALWAYS = {
     "theano.gof.cmodule": _c_code_of_files,
+    "theano.tensor.blas": _products,
     "theano.tensor.sort": _top_k,
     "theano.tensor.subtensor": _increments,
 }
@@ -127,7 +157,7 @@ _FROM_PYTHON_3_13 = {
 }
 _FROM_NUMPY_2 = {
     "theano.misc.safe_asarray": _asarray,
-    "theano.scalar.basic": _c_code_of_ops("Scalar"),
+    "theano.scalar.basic": _scalars,
     "theano.tensor.basic": _c_code_of_ops("Argmax", "MaxAndArgmax"),
     "theano.tensor.extra_ops": _c_code_of_ops("CumOp"),
     "theano.tensor.nnet.conv": _headers,

@@ -32,6 +32,15 @@ def dtype_of(dtype):
     return name if isinstance(name, str) else dtype
 
 
+def taking_types(view):
+    """Return a copy of a view in which ``asarray`` and ``zeros`` take types and variables of Theano as a dtype."""
+    copy = ModuleType(view.__name__, view.__doc__)
+    vars(copy).update(vars(view))
+    copy.asarray = lambda a, dtype=None, **options: np.asarray(a, dtype_of(dtype), **options)
+    copy.zeros = lambda shape, dtype=None, **options: np.zeros(shape, dtype_of(dtype), **options)
+    return copy
+
+
 class _Cast:
     """``np.cast[dtype](x)``, also for types of Theano."""
 
