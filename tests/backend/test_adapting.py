@@ -20,6 +20,7 @@ from theano.misc.pkl_utils import dump, load
 from theano.tensor.blas import BatchedDot, Dot22, Dot22Scalar, Gemm
 from theano.tensor.extra_ops import CumOp, Unique
 from theano.tensor.nnet.conv import ConvOp
+from theano.tensor.signal.pool import Pool
 from theano.tensor.sort import TopKOp, topk
 from theano.tensor.subtensor import AdvancedIncSubtensor1
 
@@ -258,6 +259,11 @@ def test_a_reciprocal_in_python_keeps_all_digits(dtype):
 def test_gradients_of_angles(function, factor):
     x = T.dscalar("x")
     assert T.grad(function(x), x).eval({x: 2.0}) == factor
+
+
+def test_sizes_that_are_small_constants():
+    height, width = T.constant(100, dtype="int8"), T.constant(120, dtype="int8")
+    assert Pool.out_shape((1, 1, height, width), (2, 2), True, (2, 2), (20, 20)) == [1, 1, 70, 80]
 
 
 def test_the_quotient_rounded_up():

@@ -18,6 +18,8 @@ from theano.tensor.nnet import crossentropy_softmax_argmax_1hot_with_bias
 from theano_tutorials.backend import devices
 from theano_tutorials.kernels.gpu import RowwiseCrossentropySoftmax
 
+on_opencl = pytest.mark.skipif(not theano.config.device.startswith("opencl"), reason="of OpenCL alone")
+
 
 def on_device(value):
     return theano.shared(value)
@@ -57,6 +59,7 @@ def assert_as_by_scipy(found, x, b, y, dtype):
     np.testing.assert_array_equal(classes, (x + b).argmax(axis=1))
 
 
+@on_opencl
 @pytest.mark.parametrize(("rows", "columns"), [(600, 10), (20, 10), (1, 10), (7, 1), (3, 1000), (70_000, 2)])
 def test_crossentropy_of_every_shape(rows, columns):
     x, b, y = scores(rows, columns), scores(1, columns, seed=2)[0], labels(rows, columns, "int32")
@@ -64,6 +67,7 @@ def test_crossentropy_of_every_shape(rows, columns):
     assert_as_by_scipy(found, x, b, y, "float32")
 
 
+@on_opencl
 @pytest.mark.parametrize("label_dtype", ["int8", "uint8", "int16", "int64"])
 def test_crossentropy_of_every_integer_dtype_in_float64(label_dtype):
     x, b, y = scores(30, 10, "float64"), scores(1, 10, "float64", seed=2)[0], labels(30, 10, label_dtype)
@@ -72,12 +76,14 @@ def test_crossentropy_of_every_integer_dtype_in_float64(label_dtype):
     assert found[2].dtype == label_dtype
 
 
+@on_opencl
 def test_crossentropy_of_views():
     x, b, y = scores(10, 80), scores(1, 20, seed=2)[0], labels(80, 10, "int32")
     found = crossentropy(on_device(x).T[5:65:3], on_device(b)[::2], on_device(y)[60:0:-3])()
     assert_as_by_scipy(found, x.T[5:65:3], b[::2], y[60:0:-3], "float32")
 
 
+@on_opencl
 def test_crossentropy_of_no_rows():
     found = crossentropy(
         on_device(scores(5, 10))[:0], on_device(np.zeros(10, "float32")), on_device(np.zeros(0, "int32"))
@@ -85,12 +91,14 @@ def test_crossentropy_of_no_rows():
     assert [value.shape for value in found] == [(0,), (0, 10), (0,)]
 
 
+@on_opencl
 def test_of_equal_scores_the_first_is_the_most_probable():
     x = np.float32([[0, 3, 3, 1], [2, 2, 2, 2]])
     _, _, classes = crossentropy(on_device(x), on_device(np.zeros(4, "float32")), on_device(np.int32([0, 0])))()
     np.testing.assert_array_equal(classes, [1, 0])
 
 
+@on_opencl
 @pytest.mark.parametrize("label", [-1, 10])
 def test_a_label_of_no_class_gives_nan(label):
     y = np.int32([3, label, 4])
@@ -98,6 +106,7 @@ def test_a_label_of_no_class_gives_nan(label):
     np.testing.assert_array_equal(np.isnan(nll), [False, True, False])
 
 
+@on_opencl
 @pytest.mark.parametrize(("bias", "rows"), [(9, 3), (10, 4)])
 def test_shapes_that_do_not_fit_are_refused(bias, rows):
     function = crossentropy(
@@ -119,9 +128,10 @@ def test_argmax_is_found_on_the_device():
     ("name", "build"),
     [
         ("local_tutorials_gpu_argmax", lambda x, b, y: T.argmax(x, axis=1)),
-        (
+        pytest.param(
             "local_tutorials_opencl_crossentropy_softmax",
             lambda *inputs: crossentropy_softmax_argmax_1hot_with_bias(*inputs)[0],
+            marks=on_opencl,
         ),
     ],
 )
@@ -144,6 +154,7 @@ def test_excluded_rewrites_are_those_of_theano():
     assert set(devices.NOT_ON_OPENCL) <= of_devices | set(blas_optdb.__db__)
 
 
+@on_opencl
 def test_the_kernel_of_the_excluded_crossentropy_does_not_compile():
     context = get_context(None)
     x, b, y = (
@@ -158,6 +169,7 @@ def test_the_kernel_of_the_excluded_crossentropy_does_not_compile():
         pygpu.gpuarray.GpuKernel(kernel.code, kernel.name, kernel.params, context=context)
 
 
+@on_opencl
 def test_gemv_of_clblast_reads_what_it_shall_overwrite():
     context = get_context(None)
     matrix, vector, out = (
@@ -167,6 +179,7 @@ def test_gemv_of_clblast_reads_what_it_shall_overwrite():
     assert np.isnan(np.asarray(pygpu.blas.gemv(1, matrix, vector, 0, out, overwrite_y=True))).all()
 
 
+@on_opencl
 @pytest.mark.parametrize(
     ("left", "right"), [((1, 300), (300, 70)), ((90, 300), (300, 1)), ((90, 300), (300,)), ((300,), (300, 70))]
 )

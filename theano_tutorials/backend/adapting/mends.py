@@ -73,6 +73,18 @@ def _scalars(module):
     module.Inv.impl = lambda self, x: np.float64(1) / x
 
 
+def _tensors(module):
+    _c_code_of_ops("Argmax", "MaxAndArgmax")(module)
+    theirs = module.extract_constant
+
+    def extract_constant(*args, **options):
+        value = theirs(*args, **options)
+        # Theano adds a Python number to it. NumPy 2 does so in int8, which a small constant has.
+        return value.astype("int64") if isinstance(value, np.ndarray) and value.dtype.kind == "i" else value
+
+    module.extract_constant = extract_constant
+
+
 def _increments(module):
     op = module.AdvancedIncSubtensor1
     c_code_of_theano = op.c_code
@@ -158,7 +170,7 @@ _FROM_PYTHON_3_13 = {
 _FROM_NUMPY_2 = {
     "theano.misc.safe_asarray": _asarray,
     "theano.scalar.basic": _scalars,
-    "theano.tensor.basic": _c_code_of_ops("Argmax", "MaxAndArgmax"),
+    "theano.tensor.basic": _tensors,
     "theano.tensor.extra_ops": _c_code_of_ops("CumOp"),
     "theano.tensor.nnet.conv": _headers,
     "theano.tensor.raw_random": _random_states,
