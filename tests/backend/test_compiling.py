@@ -203,6 +203,21 @@ class Broken(theano.Op):
         return (1,)
 
 
+OLD_PICKLE = """
+import pathlib, pickle, theano_tutorials, numpy as np, theano.tensor.signal
+path = pathlib.Path(theano.tensor.signal.__file__).parent / "tests" / "old_pool_interface.pkl"
+pool = pickle.loads(path.read_bytes(), encoding="latin1")
+x = np.random.RandomState(0).rand(2, 3, 4, 6).astype("float32")
+largest, average, *gradients = pool(x)
+blocks = x.reshape(2, 3, 2, 2, 3, 2)
+print((largest == blocks.max((3, 5))).all(), np.allclose(average, blocks.mean((3, 5))), len(gradients))
+"""
+
+
+def test_a_function_of_an_old_pickle_is_compiled(tmp_path, compiler):
+    assert output_of(start(OLD_PICKLE, tmp_path, compiler)) == "True True 2\n"
+
+
 def test_an_error_of_the_compiler_is_that_of_theano(capfd):
     x = T.vector()
     with pytest.raises(Exception, match="Compilation failed") as caught:

@@ -102,10 +102,13 @@ def _missing(fgraph, folder):
     # Commands of the compiler for the modules that are not in the cache.
     commands = {}
     for node in fgraph.toposort():
+        inputs = list(node.inputs)
         try:
             command = _command(node, tempfile.mkdtemp(dir=folder))
         except Exception:
-            continue  # Theano comes to this node, and says what is wrong
+            # Theano comes to this node, and says what is wrong. Preparing one of an old pickle may have added inputs.
+            node.inputs[:] = inputs
+            continue
         if command is not None:
             commands.setdefault(process.fingerprint(command), command)
     return list(commands.values())
