@@ -68,19 +68,20 @@ def _dec():
     return types.SimpleNamespace(skipif=skipif, knownfailureif=skipif, slow=lambda function: function)
 
 
-def _find_common_type(array_types, scalar_types):
-    # NumPy 2 dropped it. Theano's tests call it with types of arrays and an empty list.
-    return numpy.result_type(*array_types, *scalar_types)
+def _dropped():
+    # What Theano's tests use of NumPy, and NumPy has dropped.
+    vars(numpy)["find_common_type"] = lambda types, others: numpy.result_type(*types, *others)
+    numpy.testing.dec = _dec()
+    vstack = numpy.vstack
+    numpy.vstack = lambda arrays: vstack(list(arrays))
 
 
 def pytest_configure(config):
     """Before Theano's tests are imported."""
-    vars(numpy)["find_common_type"] = _find_common_type
-    numpy.testing.dec = _dec()
+    _nose()
+    _dropped()
 
     import theano_tutorials  # noqa: F401
-
-    _nose()
 
 
 @pytest.hookimpl(tryfirst=True)
