@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.ndimage import binary_opening, label
 
 from theano_tutorials.runs import plots
 
@@ -72,6 +73,43 @@ def test_figure_is_an_image_and_the_same_each_time(name):
     png = FIGURES[name]()
     assert pixels(png).min() < 128
     assert FIGURES[name]() == png
+
+
+def test_one_validation_is_a_point():
+    image = pixels(plots.learning_curve([83], [0.12], [np.nan]), "RGB")
+    below_the_legend = image[len(image) // 2 - 40 : len(image) // 2 + 40].astype(int)
+    assert (abs(below_the_legend - (31, 119, 180)).sum(axis=-1) < 30).sum() > 30
+
+
+@pytest.mark.parametrize("errors", [[0.124, 0.09, 0.075], [0.092, 0.03, 0.009], [0.9, 0.1, 0.007], [0.5, 0.5, 0.5]])
+def test_the_axis_of_errors_has_labels_all_along(errors):
+    image = pixels(plots.learning_curve([1, 2, 3], errors, [np.nan] * 3))
+    columns = np.flatnonzero((image < 100).mean(axis=0) > 0.8)  # those of the frame
+    labels = (image[:, 40 : columns[0] - 8] < 160).any(axis=1)
+    places = np.flatnonzero(np.diff(labels.astype(int)) == 1)
+    assert 4 <= len(places) <= 12
+    assert places[0] < 0.2 * len(image)
+    assert places[-1] > 0.7 * len(image)
+
+
+@pytest.mark.parametrize(("n_wrong", "n_shown"), [(1, 1), (7, 7), (120, 100)])
+def test_each_mistake_is_shown(n_wrong, n_shown):
+    images = np.zeros((200, 10, 10))
+    images[:, 0, 0] = 1  # else they would have no range, and be black as a whole
+    labels = np.zeros(200, int)
+    image = pixels(plots.mistakes(images, labels, np.where(np.arange(200) < n_wrong, 1, 0)))
+    block = np.ones((25, 25), bool)
+    assert label(binary_opening(image < 32, block))[1] == n_shown
+
+
+@pytest.mark.parametrize("n_wrong", [0, 1, 2])
+def test_the_title_of_the_mistakes_is_whole(n_wrong):
+    predictions = LABELS.copy()
+    predictions[:n_wrong] += 1
+    image = pixels(plots.mistakes(IMAGES, LABELS, predictions))
+    assert (image[:40, :100] == 255).all()
+    assert (image[:40, -100:] == 255).all()
+    assert (image[:40] < 100).any()
 
 
 def test_filters_show_each_unit_in_its_own_range():

@@ -5,10 +5,15 @@ import math
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 N_MISTAKES = 100  # shown at most
 _DOTS_PER_INCH = 120
-_LEAST_HEIGHT = 0.5  # inches; wider images are drawn higher than they are
+# Inches.
+_LEAST_HEIGHT = 0.5  # wider images are drawn higher than they are
+_LEAST_WIDTH = 6  # for a title
+_CELL = 0.8  # width of one of the mistakes
+_CAPTION = 0.2  # height of what stands above it
 
 
 def learning_curve(iterations, validation_errors, test_errors):
@@ -29,7 +34,9 @@ def learning_curve(iterations, validation_errors, test_errors):
         PNG image.
     """
     figure, axes = _figure(6, 4)
-    axes.plot(iterations, 100 * np.asarray(validation_errors), label="validation", linewidth=1)
+    errors = 100 * np.asarray(validation_errors, dtype=float)
+    marker = "o" if len(errors) == 1 else None  # one point makes no line
+    axes.plot(iterations, errors, label="validation", linewidth=1, marker=marker)
     tested = np.isfinite(test_errors)
     axes.plot(
         np.asarray(iterations)[tested],
@@ -38,11 +45,14 @@ def learning_curve(iterations, validation_errors, test_errors):
         markersize=4,
         label="test of best model",
     )
-    has_errors = np.any(np.asarray(validation_errors) > 0)
-    axes.set(xlabel="iteration", ylabel="error (%)", yscale="log" if has_errors else "linear")
+    axes.set(xlabel="iteration", ylabel="error (%)")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    positive = errors[errors > 0]
+    if positive.size and positive.max() >= 10 * positive.min():
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
-    axes.tick_params(which="minor", labelsize="small")
     axes.grid(which="both", alpha=0.3)
     axes.legend()
     return _png(figure)
@@ -61,17 +71,7 @@ def filters(images):
     bytes
         PNG image.
     """
-    images = _displayed(images)
-    axes_of_one = tuple(range(1, images.ndim))
-    low, high = (reduce(images, axis=axes_of_one, keepdims=True) for reduce in (np.min, np.max))
-    scaled = (images - low) / np.where(high > low, high - low, 1)
-    canvas = tile(scaled)
-    height = 6 * canvas.shape[0] / canvas.shape[1]
-    figure, axes = _figure(6, max(_LEAST_HEIGHT, height))
-    if canvas.ndim == 3:
-        canvas = np.where(np.isnan(canvas), 1, canvas)  # a colour cannot be missing
-    axes.imshow(canvas, cmap="gray", vmin=0, vmax=1, aspect="auto" if height < _LEAST_HEIGHT else "equal")
-    axes.set_axis_off()
+    figure, _ = _figure_of(tile(_scaled(_displayed(images))), 6)
     return _png(figure)
 
 
@@ -117,20 +117,51 @@ def mistakes(images, labels, predictions):
     """
     wrong = np.flatnonzero(labels != predictions)
     shown = wrong[:N_MISTAKES]
-    columns = max(1, math.ceil(math.sqrt(len(shown))))
-    rows = max(1, math.ceil(len(shown) / columns))
-    figure = Figure(figsize=(0.8 * columns + 1, 0.95 * rows + 1), layout="constrained", dpi=_DOTS_PER_INCH)
-    figure.suptitle(
-        f"{len(wrong)} of {len(labels)} misclassified (true > predicted)"
-        + (f", the first {len(shown)}" if len(shown) < len(wrong) else "")
+    title = f"{len(wrong)} of {len(labels)} misclassified (true > predicted)" + (
+        f", the first {len(shown)}" if len(shown) < len(wrong) else ""
     )
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in grid:
-        axes.set_axis_off()
-    for axes, example, image in zip(grid, shown, _displayed(images[shown])):
-        axes.imshow(image, cmap="gray")
-        axes.set_title(f"{labels[example]} > {predictions[example]}", fontsize="small")
+    if not len(shown):
+        figure = Figure(figsize=(_LEAST_WIDTH, _LEAST_HEIGHT), dpi=_DOTS_PER_INCH)
+        figure.suptitle(title, y=0.7)
+        return _png(figure)
+    shown_images = _scaled(_displayed(images[shown]))
+    _, height, width, *_ = shown_images.shape
+    gap = math.ceil(_CAPTION / _CELL * width)  # pixels above each image, for its classes
+    padding = [(0, 0), (gap, 0), (0, 0)] + [(0, 0)] * (shown_images.ndim - 3)
+    border = math.ceil(width / 10)
+    canvas = tile(np.pad(shown_images, padding, constant_values=np.nan), border)
+    columns = (canvas.shape[1] + border) // (width + border)
+    figure, axes = _figure_of(canvas, max(_LEAST_WIDTH, _CELL * columns))
+    figure.suptitle(title)
+    for index, example in enumerate(shown):
+        row, column = divmod(index, columns)
+        axes.text(
+            column * (width + border) + width / 2,
+            row * (height + gap + border) + gap / 2,
+            f"{labels[example]} > {predictions[example]}",
+            ha="center",
+            va="center",
+            fontsize="small",
+        )
     return _png(figure)
+
+
+def _scaled(images):
+    # Each to its own range.
+    axes_of_one = tuple(range(1, images.ndim))
+    low, high = (reduce(images, axis=axes_of_one, keepdims=True) for reduce in (np.min, np.max))
+    return (images - low) / np.where(high > low, high - low, 1)
+
+
+def _figure_of(canvas, width):
+    # Figure of a width in inches, and its axes, which show a canvas of numbers in [0, 1], NaN where nothing is.
+    height = width * canvas.shape[0] / canvas.shape[1]
+    figure, axes = _figure(width, max(_LEAST_HEIGHT, height))
+    if canvas.ndim == 3:
+        canvas = np.where(np.isnan(canvas), 1, canvas)  # a colour cannot be missing
+    axes.imshow(canvas, cmap="gray", vmin=0, vmax=1, aspect="auto" if height < _LEAST_HEIGHT else "equal")
+    axes.set_axis_off()
+    return figure, axes
 
 
 def _displayed(images):
