@@ -44,11 +44,12 @@ def test_the_version(run, program):
 
 
 def test_a_model_is_trained_and_reads_a_digit(run, tmp_path):
-    options = ["--n-epochs", "1", "--output-dir", "runs/logreg"]
-    trained = run("train", "logreg", *options)
+    trained = run("train", "logreg", "--n-epochs", "1")
     assert (trained.returncode, trained.stderr) == (0, "")
     assert "validation error 12.458333 %" in trained.stdout
-    assert trained.stdout.splitlines()[-1].startswith("Results in runs/logreg: best_model.safetensors, metrics.csv, ")
+    (folder,) = (tmp_path / "runs" / "logreg").iterdir()
+    results = f"Results in runs/logreg/{folder.name}: best_model.safetensors, metrics.csv, "
+    assert trained.stdout.splitlines()[-1].startswith(results)
     read = run("predict", "runs/logreg", "--json", ROOT / "docs" / "images" / "seven.png", "--device", "cpu")
     assert (read.returncode, read.stderr) == (0, "")
     assert '"digit": 7' in read.stdout

@@ -10,4 +10,10 @@ def add_file(parser, *names, **keywords):
 
 def add_model(parser):
     """Add the argument that names a saved model."""
-    add_file(parser, "model", metavar="RUN", help="directory of a run, or its file best_model.safetensors")
+    add_file(
+        parser,
+        "model",
+        metavar="RUN",
+        help="directory of a run, or its file best_model.safetensors; or a directory of runs, such as runs/mlp: the "
+        "one whose best model was written last",
+    )

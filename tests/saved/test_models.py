@@ -1,5 +1,6 @@
 """Saved models built again, and put to use."""
 
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -117,6 +118,15 @@ def test_a_folder_stands_for_its_best_model(saved_models, tmp_path, digits):
     (tmp_path / "best_model.safetensors").write_bytes(saved_models["mlp"].read_bytes())
     expected = load_model(saved_models["mlp"]).predict(digits[0])
     np.testing.assert_array_equal(load_model(str(tmp_path)).predict(digits[0]), expected)
+
+
+def test_a_folder_of_runs_stands_for_the_one_whose_model_was_written_last(saved_models, tmp_path):
+    for seconds, (run, name) in enumerate([("2026-01-02", "logreg"), ("2026-01-01", "mlp"), ("2026-01-03", None)]):
+        (tmp_path / run).mkdir()
+        if name:
+            (tmp_path / run / "best_model.safetensors").write_bytes(saved_models[name].read_bytes())
+            os.utime(tmp_path / run / "best_model.safetensors", (seconds, seconds))
+    assert type(load_model(tmp_path).model).__name__ == "MLP"
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):

@@ -4,6 +4,7 @@ The graph of the model is translated by :mod:`theano_tutorials.saved.onnx_graph`
 """
 
 import math
+import sys
 from pathlib import Path
 
 from theano_tutorials.runs.parameters import named_parameters
@@ -25,7 +26,7 @@ def export_onnx(model_path, onnx_path, model_class=None):
     Parameters
     ----------
     model_path : path
-        Directory of a run, or its file ``best_model.safetensors``.
+        See :func:`theano_tutorials.load_model`.
     onnx_path : path
         File to write. Its name ends in ``.onnx``. An old file is replaced.
     model_class : type, optional
@@ -44,8 +45,9 @@ def export_onnx(model_path, onnx_path, model_class=None):
     try:
         from theano_tutorials.saved.onnx_graph import onnx_model
     except ImportError as error:
-        # onnx alone would bring a NumPy that Theano cannot use.
-        raise ImportError(f'onnx cannot be imported ({error}): install it with pip install onnx "numpy<2"') from error
+        # onnx alone would bring a NumPy that is not for this Python.
+        bound = "numpy<2" if sys.version_info < (3, 12) else "numpy<2.6"
+        raise ImportError(f'onnx cannot be imported ({error}): install it with pip install onnx "{bound}"') from error
     onnx_path = Path(onnx_path)
     if onnx_path.suffix != ".onnx":
         raise ValueError(f"{onnx_path}: expected a name that ends in .onnx")

@@ -59,7 +59,8 @@ def load_model(path, model_class=None):
     Parameters
     ----------
     path : path
-        Directory of a run, or its file ``best_model.safetensors``.
+        Directory of a run, or its file ``best_model.safetensors``; or a directory of
+        runs, such as ``runs/mlp``: the one whose best model was written last.
     model_class : type, optional
         Class of the model, if it is not a class of this library. The docstring of
         this module says what it needs.
@@ -206,12 +207,7 @@ def read_model(path, model_class=None):
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: expected the directory of a run, or its file {BEST_MODEL}")
     if path.is_dir():
-        path = path / BEST_MODEL
-        if not path.exists():
-            raise FileNotFoundError(
-                f"{path.parent} holds no {BEST_MODEL}: expected the directory of a run that has a best model, "
-                "or a .safetensors file"
-            )
+        path = _best_model_in(path)
     tensors, metadata = read_tensors(path)
     name, architecture = metadata.get("model"), metadata.get("architecture")
     classes = _classes(model_class)
@@ -235,6 +231,20 @@ def read_model(path, model_class=None):
             f"expected {', '.join(sorted(used))}"
         )
     return model
+
+
+def _best_model_in(folder):
+    # Of a run, or of a directory of runs.
+    path = folder / BEST_MODEL
+    if path.exists():
+        return path
+    of_runs = sorted(folder.glob(f"*/{BEST_MODEL}"), key=lambda file: file.stat().st_mtime_ns)
+    if not of_runs:
+        raise FileNotFoundError(
+            f"{folder} holds no {BEST_MODEL}: expected the directory of a run that has a best model, "
+            "or a .safetensors file"
+        )
+    return of_runs[-1]
 
 
 def _classes(model_class):
