@@ -70,7 +70,7 @@ def _dec():
 
 def _dropped():
     # What Theano's tests use of NumPy, and NumPy has dropped.
-    vars(numpy)["find_common_type"] = lambda types, others: numpy.result_type(*types, *others)
+    numpy.find_common_type = lambda types, others: numpy.result_type(*types, *others)  # noqa: NPY201
     numpy.testing.dec = _dec()
     vstack = numpy.vstack
     numpy.vstack = lambda arrays: vstack(list(arrays))

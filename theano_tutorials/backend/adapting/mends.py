@@ -40,18 +40,21 @@ def _c_code_of_ops(*names):
     return change
 
 
-def _mended(method):
-    return lambda *args: c_code.of_op(method(*args))
+def _mended(method, change=c_code.of_op):
+    return lambda *args: change(method(*args))
 
 
 def _products(module):
     gemm, batched = module.GemmRelated, module.BatchedDot
     gemm.encode_strides_in_unit = c_code.of_products(gemm.encode_strides_in_unit)
-    of_gemm, of_batched, support_code = gemm.build_gemm_version, batched.c_code_cache_version, batched.c_support_code
-    batched.c_support_code = lambda self: c_code.of_products(support_code(self))
-    # Else Theano would take what it compiled before this change.
-    gemm.build_gemm_version = lambda self: (*of_gemm(self), 1)
-    batched.c_code_cache_version = lambda self: (*of_batched(self), 1)
+    batched.c_support_code = _mended(batched.c_support_code, c_code.of_products)
+    gemm.build_gemm_version = _mended(gemm.build_gemm_version, _next_version)
+    batched.c_code_cache_version = _mended(batched.c_code_cache_version, _next_version)
+
+
+def _next_version(version):
+    # Else Theano would take what it compiled before the change.
+    return (*version, 1)
 
 
 class _Float(float):
