@@ -4,8 +4,9 @@ The graph of the model is translated by :mod:`theano_tutorials.saved.onnx_graph`
 """
 
 import math
-import sys
 from pathlib import Path
+
+import numpy as np
 
 from theano_tutorials.runs.parameters import named_parameters
 from theano_tutorials.runs.tensors import write_atomically
@@ -45,9 +46,9 @@ def export_onnx(model_path, onnx_path, model_class=None):
     try:
         from theano_tutorials.saved.onnx_graph import onnx_model
     except ImportError as error:
-        # onnx alone would bring a NumPy that is not for this Python.
-        bound = "numpy<2" if sys.version_info < (3, 12) else "numpy<2.6"
-        raise ImportError(f'onnx cannot be imported ({error}): install it with pip install onnx "{bound}"') from error
+        # onnx alone would bring another NumPy, perhaps one that Theano cannot use.
+        packages = f'onnx "numpy=={np.__version__}"'
+        raise ImportError(f"onnx cannot be imported ({error}): install it with pip install {packages}") from error
     onnx_path = Path(onnx_path)
     if onnx_path.suffix != ".onnx":
         raise ValueError(f"{onnx_path}: expected a name that ends in .onnx")
