@@ -24,7 +24,7 @@ KILLS ?= 20
 PYGPU := /usr/lib/python3/dist-packages/pygpu
 OPENCL_PACKAGES := python3-pygpu libgpuarray-dev libclblast-dev ocl-icd-libopencl1 pocl-opencl-icd
 
-.PHONY: anew setup train check test opencl test-opencl test-theano fuzz soak bench lint format wheel clean
+.PHONY: anew setup train check test opencl test-opencl test-theano fuzz soak bench docs lint format wheel clean
 
 setup: $(INSTALLED)
 
@@ -94,6 +94,16 @@ $(PEERS)/installed: benchmarks/requirements.txt
 	@echo "Setting up $(PEERS) with $(PYTHON)"
 	@$(PYTHON) -m venv $(PEERS)
 	@$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install --requirement $<
+	@touch $@
+
+# The site in both languages, build/docs/index.html. Every reference is checked.
+docs: $(VENV)/docs
+	@$(VENV)/bin/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
+	@$(VENV)/bin/python -m sphinx --fail-on-warning --keep-going --quiet --tag zh --conf-dir docs docs/zh build/docs/zh
+	@echo "build/docs/index.html"
+
+$(VENV)/docs: $(INSTALLED)
+	@$(PIP) install --editable '.[test,docs]'
 	@touch $@
 
 lint: setup

@@ -14,7 +14,9 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 DESIGN = (ROOT / "docs" / "design.md").read_text()
 LIBRARY = ROOT / "theano_tutorials"
 PAGES = sorted(
-    page for pattern in ("*.md", "docs/*.md", "data/**/*.md", "theano_tutorials/**/*.md") for page in ROOT.glob(pattern)
+    page
+    for pattern in ("*.md", "docs/**/*.md", "data/**/*.md", "theano_tutorials/**/*.md")
+    for page in ROOT.glob(pattern)
 )
 
 

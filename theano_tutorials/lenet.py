@@ -263,7 +263,7 @@ def train_lenet(
     seed : int
         Seed of the generator that draws the initial weights.
     output_dir, resume, overwrite, tensorboard
-        See :func:`theano_tutorials.runs.open_run`.
+        See :func:`theano_tutorials.open_run`.
 
     Returns
     -------

@@ -150,7 +150,7 @@ def train_logreg(
     patience, patience_increase, improvement_threshold
         See :class:`theano_tutorials.EarlyStopping`.
     output_dir, resume, overwrite, tensorboard
-        See :func:`theano_tutorials.runs.open_run`.
+        See :func:`theano_tutorials.open_run`.
 
     Returns
     -------

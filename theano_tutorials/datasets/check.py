@@ -27,7 +27,7 @@ def checked_split(where, inputs, labels):
     -------
     (inputs, labels)
         float32, (n_examples, *example_shape), images in Theano's order (see
-        :func:`in_theano_order`); int64, (n_examples,).
+        :func:`theano_tutorials.datasets.shapes.in_theano_order`); int64, (n_examples,).
 
     Raises
     ------

@@ -124,7 +124,7 @@ def read_data(dataset="mnist"):
     Parameters
     ----------
     dataset : str, path or arrays
-        A name of :data:`KNOWN_DATASETS`, or
+        A name of ``KNOWN_DATASETS``, or
 
         - A folder with four IDX files, gzipped or not, with their usual names
           (``train-images-idx3-ubyte.gz``, ...). A prefix is allowed, as in EMNIST and
@@ -133,7 +133,7 @@ def read_data(dataset="mnist"):
         - An ``.npz`` file with ``x_train``, ``y_train``, ``x_test`` and ``y_test``.
           It may also have a validation set, ``x_valid`` and ``y_valid``. Inputs are
           rows, (n_examples, n_features), or images, grey or with channels; see
-          :func:`in_theano_order` for the order of dimensions. Or a file of MedMNIST.
+          :func:`theano_tutorials.datasets.shapes.in_theano_order` for the order of dimensions. Or a file of MedMNIST.
         - A ``.csv`` file, such as the ``train.csv`` of Kaggle: an example in each line,
           with a column ``label``. See :func:`theano_tutorials.datasets.csv.read_csv`.
         - The tutorials' ``mnist.pkl.gz``, or a pickle of the same form, written

@@ -126,7 +126,7 @@ def open_run(output_dir, model, arguments, data, resume=False, overwrite=False, 
         Arguments of the ``train_*`` function by name: the hyper-parameters and
         ``dataset``. The arguments of ``open_run`` may be in it; they are left out.
     data : list
-        The data set. See :func:`checksum`.
+        The data set. See ``checksum``.
     resume : bool
         Continue the run in this directory from its last checkpoint.
     overwrite : bool

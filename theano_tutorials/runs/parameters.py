@@ -104,7 +104,8 @@ def save_parameters(path, model):
     OSError
         If the file cannot be written.
     TypeError
-        If the parameters have no names; see :func:`named_parameters`.
+        If the parameters have no names; see
+        :func:`theano_tutorials.runs.parameters.named_parameters`.
     """
     write_tensors(path, values_of(named_parameters(model)), describe(model))
 
@@ -124,7 +125,8 @@ def load_parameters(path, model):
     OSError
         If the file cannot be read.
     TypeError
-        If the parameters have no names; see :func:`named_parameters`.
+        If the parameters have no names; see
+        :func:`theano_tutorials.runs.parameters.named_parameters`.
     ValueError
         If it is not a safetensors file, or its names, shapes or dtypes are not
         those of the model. Then nothing is set.
