@@ -407,3 +407,31 @@ def test_only_the_batch_size_may_be_none(image_shape):
 def test_filter_shape_has_no_none():
     with pytest.raises(ValueError, match=r"filter_shape is \(None, 1, 5, 5\): expected 4 integers of at least 1"):
         LeNetConvPoolLayer(np.random.RandomState(0), T.tensor4(), (None, 1, 5, 5), (1, 1, 28, 28))
+
+
+# What a cell of a notebook says of them
+
+
+@pytest.mark.parametrize(
+    ("activation", "name"),
+    [(T.tanh, "tanh"), (T.nnet.sigmoid, "sigmoid"), (T.nnet.relu, "relu"), (None, "None")],
+)
+def test_a_hidden_layer_says_its_sizes_and_its_activation(activation, name):
+    layer = HiddenLayer(np.random.RandomState(0), T.matrix(), 4, 3, activation=activation)
+    assert repr(layer) == f"<HiddenLayer: n_in=4, n_out=3, activation={name}, 15 parameters>"
+
+
+def test_models_say_their_sizes():
+    rng = np.random.RandomState(0)
+    assert repr(LogisticRegression(T.matrix(), 784, 10)) == "<LogisticRegression: n_in=784, n_out=10, 7,850 parameters>"
+    assert repr(MLP(rng, T.matrix(), 784, 500, 10)) == (
+        "<MLP: n_in=784, n_hidden=500, n_out=10, activation=tanh, 397,510 parameters>"
+    )
+    network = LeNet5(rng, T.matrix(), None)
+    assert repr(network) == (
+        "<LeNet5: nkerns=[20, 50], n_out=10, image_shape=[1, 28, 28], activation=tanh, 431,080 parameters>"
+    )
+    assert repr(network.layer0) == (
+        "<LeNetConvPoolLayer: filter_shape=(20, 1, 5, 5), image_shape=(None, 1, 28, 28), poolsize=(2, 2), "
+        "activation=tanh, 520 parameters>"
+    )

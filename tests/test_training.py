@@ -20,6 +20,7 @@ from theano_tutorials import (
     LogisticRegression,
     TrainingDiverged,
     TrainingInterrupted,
+    TrainingResult,
     compile_functions,
     evaluate,
     minibatch_function,
@@ -32,6 +33,7 @@ from theano_tutorials import (
     train_logreg,
     train_mlp,
 )
+from theano_tutorials.runs.directory import NO_RUN
 
 LEARNING_RATE = 0.5
 
@@ -602,3 +604,46 @@ def test_givens_equal_inputs_to_the_last_bit():
         assert train_by_inputs(inputs[rows], labels[rows].astype("int32")) == functions.train(index)
     for a, b in zip(by_inputs.params, by_givens.params):
         np.testing.assert_array_equal(a.get_value(), b.get_value())
+
+
+# What a result says
+
+
+def test_the_history_is_that_of_the_metrics_with_a_run_or_without(tmp_path):
+    def trained(n_epochs, **options):
+        classifier, functions = problem(batch_size=20)
+        with open_run(tmp_path / "run", "any", {}, SPLITS, **options) if options else NO_RUN as run:
+            return train(functions, classifier, EarlyStopping(10**6), n_epochs, run).history
+
+    without = trained(6)
+    trained(4, overwrite=True)
+    resumed = trained(6, resume=True)
+    metrics = np.genfromtxt(tmp_path / "run" / "metrics.csv", delimiter=",", names=True)
+    assert tuple(resumed) == metrics.dtype.names
+    for name in resumed:
+        np.testing.assert_array_equal(resumed[name], metrics[name])
+        if name != "seconds":
+            np.testing.assert_array_equal(resumed[name], without[name])
+    assert list(without["epoch"]) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_result_without_validation_has_no_plot():
+    classifier, functions = problem(batch_size=20)
+    result = pretrain(functions.train, classifier, functions.n_train_batches, n_epochs=2)
+    assert list(result.history) == ["epoch", "iteration", "cost", "seconds"]
+    with pytest.raises(ValueError, match="the history has epoch, iteration, cost, seconds: expected validation_error"):
+        result.plot()
+
+
+def test_an_interrupt_says_how_to_go_on():
+    result = TrainingResult(0.25, 0.5, 40, 3, 1.0)
+    for resumable, how in [(True, "resume=True"), (False, "only a training with output_dir")]:
+        message = str(TrainingInterrupted(signal.SIGINT, result, resumable))
+        assert message.startswith("interrupted in epoch 3. Best validation score of 25.000000 % ")
+        assert how in message
+
+
+def test_early_stopping_says_its_numbers():
+    assert repr(EarlyStopping(10)) == (
+        "EarlyStopping(patience=10, patience_increase=2, improvement_threshold=0.995, best_loss=inf, best_iteration=0)"
+    )

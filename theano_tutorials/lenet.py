@@ -20,7 +20,14 @@ import theano.tensor as T
 from theano.tensor.nnet import conv2d
 from theano.tensor.signal.pool import pool_2d
 
-from theano_tutorials.checks import require_batch_shape, require_counts, require_ndim, require_parameter, require_shape
+from theano_tutorials.checks import (
+    described,
+    require_batch_shape,
+    require_counts,
+    require_ndim,
+    require_parameter,
+    require_shape,
+)
 from theano_tutorials.datasets import load_data
 from theano_tutorials.logreg import LogisticRegression
 from theano_tutorials.mlp import HiddenLayer, glorot_uniform
@@ -119,6 +126,11 @@ class LeNetConvPoolLayer:
         pooled = pool_2d(convolved, ws=tuple(poolsize), ignore_border=True)
         self.output = T.tanh(pooled + b.dimshuffle("x", 0, "x", "x"))
         self.output_shape = (batch_size, n_filters, *(size // pool for size, pool in zip(map_size, poolsize)))
+        self._shapes = {"filter_shape": filter_shape, "image_shape": image_shape, "poolsize": poolsize}
+
+    def __repr__(self):
+        shapes = {name: tuple(shape) for name, shape in self._shapes.items()}
+        return described(self, **shapes, activation="tanh")
 
 
 class LeNet5:
@@ -221,6 +233,10 @@ class LeNet5:
         self.y_pred = self.layer3.y_pred
         self.negative_log_likelihood = self.layer3.negative_log_likelihood
         self.errors = self.layer3.errors
+
+    def __repr__(self):
+        sizes = {**self.architecture, "image_shape": list(self.example_shape)}
+        return described(self, **sizes, activation="tanh")
 
     @classmethod
     def from_parameters(cls, parameters, nkerns, n_out, image_shape=MNIST_SHAPE):

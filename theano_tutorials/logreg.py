@@ -16,7 +16,7 @@ import numpy as np
 import theano
 import theano.tensor as T
 
-from theano_tutorials.checks import require_counts, require_labels, require_ndim, require_parameter
+from theano_tutorials.checks import described, require_counts, require_labels, require_ndim, require_parameter
 from theano_tutorials.datasets import load_data, shared_dataset
 from theano_tutorials.runs import draw_classifier, open_run
 from theano_tutorials.training import EarlyStopping, compile_functions, sgd_updates, train
@@ -79,6 +79,9 @@ class LogisticRegression:
         self.params = [W, b]
         self.p_y_given_x = T.nnet.softmax(T.dot(input, W) + b)
         self.y_pred = T.argmax(self.p_y_given_x, axis=1)
+
+    def __repr__(self):
+        return described(self, **self.architecture)
 
     @classmethod
     def from_parameters(cls, parameters, n_in, n_out):

@@ -20,7 +20,14 @@ import numpy as np
 import theano
 import theano.tensor as T
 
-from theano_tutorials.checks import python_number, require_counts, require_ndim, require_not_negative, require_parameter
+from theano_tutorials.checks import (
+    described,
+    python_number,
+    require_counts,
+    require_ndim,
+    require_not_negative,
+    require_parameter,
+)
 from theano_tutorials.datasets import load_data
 from theano_tutorials.logreg import LogisticRegression
 from theano_tutorials.runs import draw_classifier, open_run
@@ -112,6 +119,17 @@ class HiddenLayer:
         self.params = [W, b]
         linear_output = T.dot(input, W) + b
         self.output = linear_output if activation is None else activation(linear_output)
+        self._sizes = {"n_in": n_in, "n_out": n_out, "activation": _name_of(activation)}
+
+    def __repr__(self):
+        return described(self, **self._sizes)
+
+
+def _name_of(activation):
+    # An Op for arrays has no name of its own, but that for numbers.
+    scalar = getattr(activation, "scalar_op", None)
+    name = getattr(activation, "__name__", None) or getattr(scalar, "name", None) or str(activation)
+    return name.removeprefix("scalar_")
 
 
 class MLP:
@@ -170,6 +188,9 @@ class MLP:
         self.y_pred = self.logRegressionLayer.y_pred
         self.negative_log_likelihood = self.logRegressionLayer.negative_log_likelihood
         self.errors = self.logRegressionLayer.errors
+
+    def __repr__(self):
+        return described(self, **self.architecture, activation="tanh")
 
     @classmethod
     def from_parameters(cls, parameters, n_in, n_hidden, n_out):

@@ -91,6 +91,10 @@ class EarlyStopping:
         self.best_loss = math.inf
         self.best_iteration = 0
 
+    def __repr__(self):
+        names = ("patience", "patience_increase", "improvement_threshold", "best_loss", "best_iteration")
+        return f"EarlyStopping({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
     def validation_frequency(self, n_train_batches):
         """Minibatches between two validations: at least two fit into the patience."""
         return int(min(n_train_batches, self.patience // 2))
@@ -218,12 +222,13 @@ def compile_functions(x, y, cost, errors, updates, datasets, batch_size):
             f"(train, validation, test: {', '.join(map(str, sizes))})"
         )
     train_set, valid_set, test_set = datasets
-    return Functions(
-        minibatch_function([x, y], cost, train_set, batch_size, updates),
-        minibatch_function([x, y], errors, valid_set, batch_size),
-        minibatch_function([x, y], errors, test_set, batch_size),
-        *(size // batch_size for size in sizes),
-    )
+    with console.said_if_slow("Compiling"):
+        return Functions(
+            minibatch_function([x, y], cost, train_set, batch_size, updates),
+            minibatch_function([x, y], errors, valid_set, batch_size),
+            minibatch_function([x, y], errors, test_set, batch_size),
+            *(size // batch_size for size in sizes),
+        )
 
 
 def evaluate(expression, inputs):

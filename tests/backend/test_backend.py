@@ -278,7 +278,7 @@ def test_theano_imported_first_is_an_error_that_says_what_to_do(home):
     _, error = error_of(IMPORTED, HOME=home)
     assert error == (
         "ImportError: theano is imported already, and Theano must be set up before its import: "
-        "start a new process, and import theano_tutorials first"
+        "start a new process (in a notebook, restart the kernel), and import theano_tutorials first"
     )
 
 
@@ -288,7 +288,7 @@ def test_what_a_failed_import_of_theano_has_left_is_named(home):
     assert error.startswith("ImportError: theano.")
     assert error.endswith(
         " is left of an import that failed, and Theano must be set up before its import: "
-        "start a new process, and import theano_tutorials first"
+        "start a new process (in a notebook, restart the kernel), and import theano_tutorials first"
     )
 
 

@@ -6,6 +6,7 @@ import theano
 import theano.tensor as T
 
 from theano_tutorials import LogisticRegression, draw_classifier, load_data, open_run
+from theano_tutorials.datasets.load import Splits
 from theano_tutorials.runs.directory import NO_RUN
 
 ALL = ["confusion.png", "filters.png", "learning_curve.png", "mistakes.png"]
@@ -48,3 +49,19 @@ def test_a_figure_that_cannot_be_drawn_is_a_warning_and_the_others_are_there(tmp
 
 def test_without_a_run_nothing_is_drawn():
     draw_classifier(NO_RUN, None, None, None, 1)
+
+
+def test_a_model_that_cannot_predict_is_a_warning(tmp_path, capfd):
+    datasets = load_data("mnist")
+    run = open_run(tmp_path / "run", "any", {}, datasets)
+    classifier = LogisticRegression(T.matrix(), 784, 10)
+    classifier.y_pred = classifier.y_pred + T.scalar("nobody gives it")
+    with run:
+        draw_classifier(run, classifier, classifier.W, datasets, batch_size=600)
+    assert capfd.readouterr().err.startswith("warning: no figures were drawn (MissingInputError: ")
+
+
+@pytest.mark.parametrize(("name", "first"), [("fashion-mnist", "T-shirt/top"), ("kmnist", "o"), ("other", "0")])
+def test_classes_have_the_names_of_their_data_set(name, first):
+    assert Splits([], (28, 28), 10, name).class_names[0] == first
+    assert len(Splits([], (28, 28), 10, name).class_names) == 10

@@ -14,8 +14,8 @@ from theano_tutorials.runs import plots
 RNG = np.random.RandomState(0)
 
 
-def pixels(png, mode="L"):
-    with Image.open(io.BytesIO(png)) as image:
+def pixels(figure, mode="L"):
+    with Image.open(io.BytesIO(plots.png(figure))) as image:
         return np.asarray(image.convert(mode))
 
 
@@ -41,6 +41,8 @@ def test_tile_keeps_colours():
     np.testing.assert_array_equal(canvas[:, 6:], images[1])
 
 
+DIGITS = tuple("0123456789")
+WORDS = tuple(f"class {digit}" for digit in DIGITS)
 LABELS = np.arange(20) % 10
 IMAGES = RNG.rand(20, 28, 28)
 COLOURED = RNG.rand(20, 4, 12, 9)
@@ -54,15 +56,17 @@ FIGURES = {
     "filters of many maps": lambda: plots.filters(IMAGES.reshape(20, 16, 7, 7)),
     "filters in colour": lambda: plots.filters(COLOURED),
     "filters of rectangular images": lambda: plots.filters(IMAGES.reshape(20, 112, 7)),
+    "filters with names": lambda: plots.filters(IMAGES[:10], DIGITS),
+    "filters with long names": lambda: plots.filters(IMAGES[:10], WORDS),
     "filters that are flat": lambda: plots.filters(IMAGES.reshape(20, 1, 784)),
     "filters that are constant": lambda: plots.filters(np.zeros((10, 28, 28))),
-    "confusion": lambda: plots.confusion(LABELS, LABELS[::-1], 10),
-    "confusion without mistakes": lambda: plots.confusion(LABELS, LABELS, 10),
-    "mistakes": lambda: plots.mistakes(IMAGES, LABELS, (LABELS + LABELS % 2) % 10),
-    "mistakes in colour": lambda: plots.mistakes(COLOURED, LABELS, (LABELS + 1) % 10),
-    "no mistakes": lambda: plots.mistakes(IMAGES, LABELS, LABELS),
+    "confusion": lambda: plots.confusion(LABELS, LABELS[::-1], DIGITS),
+    "confusion without mistakes": lambda: plots.confusion(LABELS, LABELS, WORDS),
+    "mistakes": lambda: plots.mistakes(IMAGES, LABELS, (LABELS + LABELS % 2) % 10, DIGITS),
+    "mistakes in colour": lambda: plots.mistakes(COLOURED, LABELS, (LABELS + 1) % 10, WORDS),
+    "no mistakes": lambda: plots.mistakes(IMAGES, LABELS, LABELS, DIGITS),
     "more mistakes than are shown": lambda: plots.mistakes(
-        np.tile(IMAGES, (6, 1, 1)), np.tile(LABELS, 6), np.tile(LABELS, 6) ^ 1
+        np.tile(IMAGES, (6, 1, 1)), np.tile(LABELS, 6), np.tile(LABELS, 6) ^ 1, DIGITS
     ),
 }
 
@@ -70,9 +74,9 @@ FIGURES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
 def test_figure_is_an_image_and_the_same_each_time(name):
-    png = FIGURES[name]()
-    assert pixels(png).min() < 128
-    assert FIGURES[name]() == png
+    figure = FIGURES[name]()
+    assert pixels(figure).min() < 128
+    assert plots.png(FIGURES[name]()) == plots.png(figure)
 
 
 def test_one_validation_is_a_point():
@@ -97,7 +101,7 @@ def test_each_mistake_is_shown(n_wrong, n_shown):
     images = np.zeros((200, 10, 10))
     images[:, 0, 0] = 1  # else they would have no range, and be black as a whole
     labels = np.zeros(200, int)
-    image = pixels(plots.mistakes(images, labels, np.where(np.arange(200) < n_wrong, 1, 0)))
+    image = pixels(plots.mistakes(images, labels, np.where(np.arange(200) < n_wrong, 1, 0), DIGITS))
     block = np.ones((25, 25), bool)
     assert label(binary_opening(image < 32, block))[1] == n_shown
 
@@ -106,7 +110,7 @@ def test_each_mistake_is_shown(n_wrong, n_shown):
 def test_the_title_of_the_mistakes_is_whole(n_wrong):
     predictions = LABELS.copy()
     predictions[:n_wrong] += 1
-    image = pixels(plots.mistakes(IMAGES, LABELS, predictions))
+    image = pixels(plots.mistakes(IMAGES, LABELS, predictions, DIGITS))
     assert (image[:40, :100] == 255).all()
     assert (image[:40, -100:] == 255).all()
     assert (image[:40] < 100).any()
@@ -123,5 +127,5 @@ def test_filters_show_each_unit_in_its_own_range():
 def test_three_channels_are_red_green_and_blue():
     # One image that is red all over, by mistake taken for another class.
     red = np.stack([np.ones((8, 8)), np.zeros((8, 8)), np.zeros((8, 8))])[None]
-    image = pixels(plots.mistakes(red, np.array([0]), np.array([1])), "RGB")
+    image = pixels(plots.mistakes(red, np.array([0]), np.array([1]), DIGITS), "RGB")
     assert (image == (255, 0, 0)).all(axis=-1).mean() > 0.1

@@ -20,7 +20,7 @@ def require_not_imported():
         found = "theano is imported already" if "theano" in names else f"{names[0]} is left of an import that failed"
         raise ImportError(
             f"{found}, and Theano must be set up before its import: "
-            "start a new process, and import theano_tutorials first"
+            "start a new process (in a notebook, restart the kernel), and import theano_tutorials first"
         )
 
 

@@ -62,6 +62,15 @@ KNOWN_DATASETS = {
 }
 
 
+CLASS_NAMES = {
+    "fashion-mnist": (
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
+    "kmnist": ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),  # hiragana
+}
+
+
 def folder_of_known(name):
     """Folder with the IDX files of a known data set, which is downloaded if it is not on disk.
 

@@ -15,7 +15,7 @@ from theano_tutorials.datasets.check import checked_split
 from theano_tutorials.datasets.csv import read_csv
 from theano_tutorials.datasets.errors import DatasetError, DatasetWarning
 from theano_tutorials.datasets.idx import read_idx_folder
-from theano_tutorials.datasets.known import KNOWN_DATASETS, folder_of_known
+from theano_tutorials.datasets.known import CLASS_NAMES, KNOWN_DATASETS, folder_of_known
 from theano_tutorials.datasets.npz import read_npz
 from theano_tutorials.datasets.pickles import read_pickle
 from theano_tutorials.datasets.shapes import common_shape, image_shape_of
@@ -48,6 +48,8 @@ class Splits(list):
         example is not an image.
     name : str
         Name or path of the data set.
+    class_names : tuple of str
+        What each class is called: that of Fashion-MNIST and KMNIST, else the number.
     """
 
     def __init__(self, pairs, example_shape, n_classes, name):
@@ -56,6 +58,7 @@ class Splits(list):
         self.example_shape = example_shape
         self.n_features = math.prod(example_shape)
         self.n_classes = n_classes
+        self.class_names = CLASS_NAMES.get(name, tuple(map(str, range(n_classes))))
         self.image_shape = image_shape_of(example_shape)
 
 

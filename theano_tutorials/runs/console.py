@@ -1,10 +1,13 @@
-"""What a run prints: the tutorials' own lines, and a progress bar on a terminal."""
+"""What a run prints: the tutorials' own lines, and a progress bar on a terminal or in a notebook."""
 
 import sys
+import threading
+import warnings
 from contextlib import contextmanager
 
 from tqdm import tqdm
 
+_SLOW = 1.0  # seconds, after which it is said what takes them
 _NARROW = 70  # columns; there the bar says less
 _SHORT = "{percentage:3.0f}%|{bar}| {remaining}{postfix}"
 
@@ -65,14 +68,52 @@ class _ProgressBar:
             self._bar.set_postfix_str(f"cost {cost:.4f}", refresh=False)
             self._bar.update()
 
-    def write(self, line):
-        """Print a line above the bar."""
-        tqdm.write(f"{line}\n", file=sys.stdout, end="")  # in one piece, whatever interrupts it
+    def show(self, lines):
+        """Print lines above the bar."""
+        for line in lines:
+            tqdm.write(f"{line}\n", file=sys.stdout, end="")  # in one piece, whatever interrupts it
         sys.stdout.flush()
+
+
+class _CellBar(_ProgressBar):
+    def show(self, lines):
+        """Put the lines into the one line of the bar, in the place of those before."""
+        self._bar.set_description_str(", ".join(line.strip() for line in lines))
+
+
+def in_notebook():
+    """Whether this process runs the cells of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython and ipython.get_ipython()
+    return shell is not None and "IPKernelApp" in shell.config
+
+
+@contextmanager
+def said_if_slow(what):
+    """Print what is done if it takes more than a second and somebody looks on: on a terminal, or in a notebook."""
+    stream = sys.stdout if in_notebook() else sys.stderr
+    timer = threading.Timer(_SLOW, lambda: print(f"{what} ...", file=stream, flush=True))
+    if in_notebook() or stream.isatty():
+        timer.daemon = True
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager
 def progress_bar(initial=0):
-    """Bar with iterations, from ``initial`` on, cost and time left on a terminal; nothing in a pipe."""
+    """Bar with iterations, from ``initial`` on, cost and time left; nothing in a pipe.
+
+    In a notebook it has the lines of the validations, too: one line, and not one for each.
+    """
+    if in_notebook():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # without ipywidgets the bar is made of letters
+            from tqdm.auto import tqdm as cell_bar
+        with cell_bar(initial=initial, unit="it", desc="training") as bar:
+            yield _CellBar(bar)
+        return
     with _Bar(initial=initial, unit="it", desc="training", disable=None, leave=False, dynamic_ncols=True) as bar:
         yield _ProgressBar(bar)

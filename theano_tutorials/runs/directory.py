@@ -411,13 +411,17 @@ class Run:
         Parameters
         ----------
         figures : dict of str to function
-            File name to a function without arguments that returns a PNG image, as bytes.
+            File name to a function without arguments that returns a matplotlib figure,
+            or a PNG image as bytes.
         """
+        from theano_tutorials.runs.plots import png  # here, since matplotlib would delay every start
+
         self._config["figures"] = sorted({*self._config["figures"], *figures})
         self._write_config()
         for name, draw in figures.items():
             try:
-                write_atomically(self.folder / name, draw())
+                figure = draw()
+                write_atomically(self.folder / name, figure if isinstance(figure, bytes) else png(figure))
             except Exception as error:  # whatever a library of figures may raise
                 print(f"warning: {name} was not drawn ({type(error).__name__}: {error})", file=sys.stderr, flush=True)
 
@@ -435,6 +439,9 @@ class _NoRun:
 
     def restore(self, phase, state):
         return 0.0
+
+    def rows(self, phase):
+        return []
 
     def is_due(self):
         return False

@@ -1,7 +1,11 @@
 """The figures of a classifier's run."""
 
+import sys
+
 import numpy as np
 import theano
+
+from theano_tutorials.runs import console
 
 
 def draw_classifier(run, classifier, weights, datasets, batch_size):
@@ -23,30 +27,39 @@ def draw_classifier(run, classifier, weights, datasets, batch_size):
     """
     if run.folder is None:
         return
+    try:
+        with console.said_if_slow("Drawing figures"):
+            run.draw(_figures(run.rows(), classifier, weights, datasets, batch_size))
+    except Exception as error:  # a training is not lost for its figures
+        print(f"warning: no figures were drawn ({type(error).__name__}: {error})", file=sys.stderr, flush=True)
+
+
+def _figures(rows, classifier, weights, datasets, batch_size):
     from theano_tutorials.runs import plots  # here, since matplotlib would delay every start
 
     inputs, labels = (np.asarray(part.eval()) for part in datasets[-1])
     predictions = _predictions(classifier, inputs, batch_size)
-    rows = run.rows()
+    names = datasets.class_names
     figures = {
         "learning_curve.png": lambda: plots.learning_curve(
             [row["iteration"] for row in rows],
             [row["validation_error"] for row in rows],
             [np.nan if row["test_error"] is None else row["test_error"] for row in rows],
         ),
-        "confusion.png": lambda: plots.confusion(labels, predictions, datasets.n_classes),
+        "confusion.png": lambda: plots.confusion(labels, predictions, names),
     }
     shape = datasets.image_shape
     first_layer = weights.get_value()
+    of_classes = weights is getattr(classifier, "W", None)  # there is no layer below the classes
     if first_layer.ndim == 4:
         figures["filters.png"] = lambda: plots.filters(first_layer)
     elif shape is not None:
-        figures["filters.png"] = lambda: plots.filters(first_layer.T.reshape(-1, *shape))
+        figures["filters.png"] = lambda: plots.filters(first_layer.T.reshape(-1, *shape), names if of_classes else None)
     if shape is not None:
-        figures["mistakes.png"] = lambda: plots.mistakes(inputs.reshape(-1, *shape), labels, predictions)
+        figures["mistakes.png"] = lambda: plots.mistakes(inputs.reshape(-1, *shape), labels, predictions, names)
     else:
         print(f"Without figures of weights and mistakes: examples of shape {datasets.example_shape} are no images")
-    run.draw(figures)
+    return figures
 
 
 def _predictions(classifier, inputs, batch_size):

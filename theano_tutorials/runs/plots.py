@@ -1,4 +1,4 @@
-"""Arrays as figures: PNG images in memory."""
+"""Arrays as figures of matplotlib, which a cell of a notebook shows, and figures as PNG images."""
 
 import io
 import math
@@ -30,8 +30,7 @@ def learning_curve(iterations, validation_errors, test_errors):
 
     Returns
     -------
-    bytes
-        PNG image.
+    matplotlib.figure.Figure
     """
     figure, axes = _figure(6, 4)
     errors = 100 * np.asarray(validation_errors, dtype=float)
@@ -55,39 +54,44 @@ def learning_curve(iterations, validation_errors, test_errors):
     axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(which="both", alpha=0.3)
     axes.legend()
-    return _png(figure)
+    return figure
 
 
-def filters(images):
+def filters(images, names=None):
     """Weights as images, one for each unit, each scaled to its own range.
 
     Parameters
     ----------
     images : numpy.ndarray, (n_units, height, width) or (n_units, channels, height, width)
         Three or four channels are shown in colour, of others the first.
+    names : sequence of str, optional
+        What stands above each image, for instance the class that the unit is for.
 
     Returns
     -------
-    bytes
-        PNG image.
+    matplotlib.figure.Figure
     """
-    figure, _ = _figure_of(tile(_scaled(_displayed(images))), 6)
-    return _png(figure)
+    figure, axes = _captioned(_scaled(_displayed(images)), names, 6)
+    figure.suptitle("Weights of each unit, each in its own range")
+    scale = figure.colorbar(axes.images[0], ax=axes, ticks=[0, 1], shrink=0.5, aspect=30)
+    scale.ax.set_yticklabels(["smallest", "largest"])
+    return figure
 
 
-def confusion(labels, predictions, n_classes):
+def confusion(labels, predictions, names):
     """Confusion matrix.
 
     Parameters
     ----------
     labels, predictions : numpy.ndarray of int, (n_examples,)
-    n_classes : int
+    names : sequence of str
+        What each class is called.
 
     Returns
     -------
-    bytes
-        PNG image.
+    matplotlib.figure.Figure
     """
+    n_classes = len(names)
     counts = np.zeros((n_classes, n_classes), int)
     np.add.at(counts, (labels, predictions), 1)
     # The diagonal would drown what the figure is for.
@@ -97,11 +101,13 @@ def confusion(labels, predictions, n_classes):
     axes.imshow(mistakes, cmap="Reds", vmin=0, vmax=1.6 * max(1, mistakes.max()))
     for row, column in np.ndindex(*counts.shape):
         axes.text(column, row, counts[row, column], ha="center", va="center", fontsize="small")
-    axes.set(xlabel="predicted", ylabel="true", xticks=range(n_classes), yticks=range(n_classes))
-    return _png(figure)
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.set_xticks(range(n_classes), names, rotation=90 if _are_long(names) else 0)
+    axes.set_yticks(range(n_classes), names)
+    return figure
 
 
-def mistakes(images, labels, predictions):
+def mistakes(images, labels, predictions, names):
     """Examples that are misclassified, the first hundred of them.
 
     Parameters
@@ -109,11 +115,12 @@ def mistakes(images, labels, predictions):
     images : numpy.ndarray, (n_examples, height, width) or (n_examples, channels, height, width)
         Three or four channels are shown in colour, of others the first.
     labels, predictions : numpy.ndarray of int, (n_examples,)
+    names : sequence of str
+        What each class is called.
 
     Returns
     -------
-    bytes
-        PNG image.
+    matplotlib.figure.Figure
     """
     wrong = np.flatnonzero(labels != predictions)
     shown = wrong[:N_MISTAKES]
@@ -121,29 +128,44 @@ def mistakes(images, labels, predictions):
         f", the first {len(shown)}" if len(shown) < len(wrong) else ""
     )
     if not len(shown):
-        figure = Figure(figsize=(_LEAST_WIDTH, _LEAST_HEIGHT), dpi=_DOTS_PER_INCH)
+        figure = _Figure(figsize=(_LEAST_WIDTH, _LEAST_HEIGHT), dpi=_DOTS_PER_INCH)
         figure.suptitle(title, y=0.7)
-        return _png(figure)
-    shown_images = _scaled(_displayed(images[shown]))
-    _, height, width, *_ = shown_images.shape
-    gap = math.ceil(_CAPTION / _CELL * width)  # pixels above each image, for its classes
-    padding = [(0, 0), (gap, 0), (0, 0)] + [(0, 0)] * (shown_images.ndim - 3)
-    border = math.ceil(width / 10)
-    canvas = tile(np.pad(shown_images, padding, constant_values=np.nan), border)
-    columns = (canvas.shape[1] + border) // (width + border)
-    figure, axes = _figure_of(canvas, max(_LEAST_WIDTH, _CELL * columns))
+        return figure
+    between = "\n> " if _are_long(names) else " > "
+    captions = [f"{names[labels[example]]}{between}{names[predictions[example]]}" for example in shown]
+    figure, _ = _captioned(_scaled(_displayed(images[shown])), captions, _LEAST_WIDTH)
     figure.suptitle(title)
-    for index, example in enumerate(shown):
+    return figure
+
+
+def _are_long(names):
+    return max(map(len, names)) > 3
+
+
+def _captioned(images, captions, least_width):
+    # Figure of images in a near-square grid, with a caption above each, and its axes.
+    if captions is None:
+        return _figure_of(tile(images), least_width)
+    _, height, width, *_ = images.shape
+    n_lines = 1 + captions[0].count("\n")
+    cell = n_lines * _CELL  # long names have two lines, and need wider ones
+    gap = math.ceil(n_lines * _CAPTION / cell * width)  # pixels above each image
+    padding = [(0, 0), (gap, 0), (0, 0)] + [(0, 0)] * (images.ndim - 3)
+    border = math.ceil(width / 10)
+    canvas = tile(np.pad(images, padding, constant_values=np.nan), border)
+    columns = (canvas.shape[1] + border) // (width + border)
+    figure, axes = _figure_of(canvas, max(least_width, cell * columns))
+    for index, caption in enumerate(captions):
         row, column = divmod(index, columns)
         axes.text(
             column * (width + border) + width / 2,
             row * (height + gap + border) + gap / 2,
-            f"{labels[example]} > {predictions[example]}",
+            caption,
             ha="center",
             va="center",
             fontsize="small",
         )
-    return _png(figure)
+    return figure, axes
 
 
 def _scaled(images):
@@ -196,13 +218,19 @@ def tile(images, border=1):
     return canvas
 
 
+class _Figure(Figure):
+    def _repr_png_(self):
+        # For a cell of a notebook, whether pyplot is imported there or not.
+        return png(self)
+
+
 def _figure(width, height):
-    figure = Figure(figsize=(width, height), layout="constrained", dpi=_DOTS_PER_INCH)
+    figure = _Figure(figsize=(width, height), layout="constrained", dpi=_DOTS_PER_INCH)
     return figure, figure.subplots()
 
 
-def _png(figure):
+def png(figure):
+    """A figure of matplotlib as a PNG image, in bytes; the same figure gives the same bytes."""
     buffer = io.BytesIO()
-    # Without its version, so that equal runs give equal files.
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -8,7 +8,9 @@ import math
 import signal
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from theano_tutorials.checks import require_counts
 from theano_tutorials.runs import console
@@ -34,6 +36,12 @@ class TrainingResult:
     model : object
         The trained model, with the parameters of the best validation. Without a
         validation, it has the last parameters.
+    history : dict of str to numpy.ndarray
+        The rows of ``metrics.csv``, with a run directory or without: an array for each
+        column, NaN where a row has no number. :func:`theano_tutorials.train` has
+        ``epoch``, ``iteration``, ``cost`` (mean since the last validation),
+        ``validation_error`` and ``test_error`` (fractions in [0, 1]), ``seconds`` and
+        ``patience`` (iterations). ``pandas.DataFrame(result.history)`` makes a table of it.
     """
 
     best_validation_loss: float
@@ -42,6 +50,26 @@ class TrainingResult:
     n_epochs: int
     seconds: float
     model: object = None
+    history: dict = field(default_factory=dict, repr=False, compare=False)
+
+    def plot(self):
+        """Draw the errors against the iterations.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            A cell of a notebook shows it; ``savefig`` writes it to a file.
+
+        Raises
+        ------
+        ValueError
+            If the training had no validation.
+        """
+        from theano_tutorials.runs import plots  # here, since matplotlib would delay every start
+
+        if "validation_error" not in self.history:
+            raise ValueError(f"the history has {', '.join(self.history) or 'no rows'}: expected validation_error")
+        return plots.learning_curve(*(self.history[name] for name in ("iteration", "validation_error", "test_error")))
 
 
 class TrainingDiverged(ArithmeticError):
@@ -61,6 +89,9 @@ class TrainingDiverged(ArithmeticError):
 class TrainingInterrupted(KeyboardInterrupt):
     """A signal ended the training. The model has its best parameters so far.
 
+    The message says how far it came, and how to go on. In a notebook, ``sys.last_value``
+    is the exception of the cell that was interrupted.
+
     Attributes
     ----------
     signal : signal.Signals
@@ -69,8 +100,12 @@ class TrainingInterrupted(KeyboardInterrupt):
         The result up to there.
     """
 
-    def __init__(self, number, result):
-        super().__init__()
+    def __init__(self, number, result, resumable):
+        how = "call it again with resume=True" if resumable else "only a training with output_dir=... can be resumed"
+        super().__init__(
+            f"interrupted in epoch {result.n_epochs}. {console.best_line(result)}. The result up to there is the "
+            f"attribute result of this exception (sys.last_value.result). To go on: {how}"
+        )
         self.signal = signal.Signals(number)
         self.result = result
 
@@ -130,6 +165,7 @@ class Session:
             stack.enter_context(self._run)
             self._seconds_before = self._run.restore(self._phase, self._state)
             stack.callback(self._state.restore_best_parameters)
+            self._rows = list(self._run.rows(self._phase))
             self._started = time.perf_counter()
             self.epoch = self._state.iteration // self._n_batches
             self._signals = stack.enter_context(signals_noted())
@@ -154,7 +190,7 @@ class Session:
                 return
             if self._signals:
                 self._save()
-                raise TrainingInterrupted(self._signals[0], self.result())
+                raise TrainingInterrupted(self._signals[0], self.result(), self._run.folder is not None)
             if self._has_news and self._run.is_due():
                 self._save()
 
@@ -189,8 +225,8 @@ class Session:
 
     def record(self, lines, **metrics):
         """Print lines, and keep a row of metrics: numbers by name, None for a missing number."""
-        for line in lines:
-            self._bar.write(line)
+        self._bar.show(lines)
+        self._rows.append(metrics)
         self._run.record(self._phase, metrics)
         self._has_news = True
 
@@ -208,4 +244,10 @@ class Session:
             n_epochs=math.ceil(self._state.iteration / self._n_batches),
             seconds=self._seconds_before + time.perf_counter() - self._started,
             model=self._state.model,
+            history=_columns(self._rows),
         )
+
+
+def _columns(rows):
+    names = rows[0] if rows else ()
+    return {name: np.array([np.nan if row[name] is None else row[name] for row in rows]) for name in names}
