@@ -24,7 +24,7 @@ KILLS ?= 20
 PYGPU := /usr/lib/python3/dist-packages/pygpu
 OPENCL_PACKAGES := python3-pygpu libgpuarray-dev libclblast-dev ocl-icd-libopencl1 pocl-opencl-icd
 
-.PHONY: anew setup train check test opencl test-opencl test-theano fuzz soak bench docs lint format wheel clean
+.PHONY: anew setup train check test opencl test-opencl test-theano fuzz soak bench docs notebooks lint format wheel clean
 
 setup: $(INSTALLED)
 
@@ -105,6 +105,10 @@ docs: $(VENV)/docs
 $(VENV)/docs: $(INSTALLED)
 	@$(PIP) install --editable '.[test,docs]'
 	@touch $@
+
+# Executes the notebooks anew, after a change of their text, notebooks/*.md.
+notebooks: setup
+	@$(VENV)/bin/python notebooks/execute.py
 
 lint: setup
 	$(VENV)/bin/python -m ruff check .

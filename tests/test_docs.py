@@ -1,16 +1,18 @@
 """The pages are true: Python of README.md runs, what they link to is there, and docs/design.md shows the tree."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from pages import FENCED
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+CHINESE_README = (ROOT / "README.zh-CN.md").read_text()
 DESIGN = (ROOT / "docs" / "design.md").read_text()
 LIBRARY = ROOT / "theano_tutorials"
 PAGES = sorted(
@@ -20,8 +22,22 @@ PAGES = sorted(
 )
 
 
+def blocks_of(readme):
+    """Python of a README, block by block."""
+    return [block for kind, block in FENCED.findall(readme) if kind == "python"]
+
+
+def commands_of(readme):
+    """Commands for the shell, in their order. make's targets are run by .ci/run, a device needs pygpu."""
+    lines = [line for kind, block in FENCED.findall(readme) if not kind for line in block.splitlines()]
+    lines += re.findall(r"`(eval [^`]+)`", readme)
+    return [
+        line for line in lines if re.match(r"python scripts/|theano-tutorials |eval ", line) and "--device" not in line
+    ]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[0])
+@pytest.mark.parametrize("block", blocks_of(README), ids=lambda block: block.splitlines()[0])
 def test_python_in_readme(block, tmp_path):
     finished = subprocess.run(
         [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
@@ -31,11 +47,36 @@ def test_python_in_readme(block, tmp_path):
     assert [line for line in finished.stdout.splitlines() if line in promised] == promised
 
 
+@pytest.mark.slow
+def test_commands_in_readme(tmp_path):
+    for name in ("scripts", "docs"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for command in commands_of(README):
+        finished = subprocess.run(
+            ["bash", "-c", command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert finished.returncode == 0, f"{command}: {finished.stderr}"
+
+
+def test_the_chinese_readme_has_nothing_that_is_not_run():
+    assert {*blocks_of(CHINESE_README)} <= {*blocks_of(README)}
+    assert {*commands_of(CHINESE_README)} <= {*commands_of(README)}
+    assert blocks_of(CHINESE_README)
+    assert len(commands_of(CHINESE_README)) >= 5
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_names_is_there(page):
     text = page.read_text()
     links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
-    named = re.findall(r"\b(?:theano_tutorials|tests|scripts|docs|benchmarks)/[\w/]+\.\w+", text)
+    named = re.findall(r"(?<!build/)\b(?:theano_tutorials|tests|scripts|docs|benchmarks)/[\w/]+\.\w+", text)
     commands = re.findall(r"(?<!/)\bscripts/\w+\.py", text)
     missing = {link for link in links if not (page.parent / link).exists()}
     missing |= {path for path in (*named, *commands) if not (ROOT / path).exists()}

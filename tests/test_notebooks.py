@@ -1,13 +1,18 @@
 """In a notebook: what a cell shows, in a kernel that is real."""
 
+import runpy
 import time
+from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
 from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 
 pytestmark = pytest.mark.slow
+FOLDER = Path(__file__).parents[1] / "notebooks"
+TEXTS = sorted(FOLDER.glob("*.md"))
 
 
 def outputs_of(*cells, folder):
@@ -83,6 +88,7 @@ def test_an_interrupted_cell_says_how_to_go_on_and_has_its_result(tmp_path):
         assert "Best validation score of " in message
         assert "resume=True" in message
 
+        time.sleep(0.5)  # for a moment, the kernel refuses what may have been queued behind the failed cell
         printed = []
         client.execute_interactive(
             "import sys; print(len(sys.last_value.result.history['epoch']) > 0, sys.last_value.result.model)",
@@ -93,3 +99,29 @@ def test_an_interrupted_cell_says_how_to_go_on_and_has_its_result(tmp_path):
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+# The notebooks of the course
+
+
+def without_figures(cell):
+    """Outputs of a cell, but for pictures and times: which there are, and their numbers."""
+    outputs = [(output.output_type, sorted(output.get("data", ()))) for output in cell.get("outputs", ())]
+    return outputs, [line for line in text_of(cell.get("outputs", ())).splitlines() if "epochs/sec" not in line]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: text.stem)
+def test_a_notebook_runs_and_is_what_is_stored(text):
+    executed = runpy.run_path(str(FOLDER / "execute.py"))["executed"](text)
+    stored = nbformat.read(text.with_suffix(".ipynb"), as_version=4)
+    assert [cell.source for cell in stored.cells] == [cell.source for cell in executed.cells]
+    assert [cell.id for cell in stored.cells] == [cell.id for cell in executed.cells]
+    for cell, fresh in zip(stored.cells, executed.cells):
+        assert without_figures(cell) == without_figures(fresh)
+    assert text.with_suffix(".ipynb").stat().st_size < 300_000
+
+
+def test_every_notebook_has_its_text():
+    assert TEXTS
+    assert sorted(FOLDER.glob("*.ipynb")) == [text.with_suffix(".ipynb") for text in TEXTS]
+    assert all(jupytext.read(text).cells[0].cell_type == "markdown" for text in TEXTS)

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import FENCED
 
 ROOT = Path(__file__).parents[1]
 ENGLISH = sorted((ROOT / "docs" / "tutorial").glob("*.md"))
 CHINESE = [ROOT / "docs" / "zh" / page.relative_to(ROOT / "docs") for page in ENGLISH]
-FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 each_page = pytest.mark.parametrize("page", ENGLISH, ids=lambda page: page.stem)
 

@@ -230,7 +230,7 @@ def _figure(width, height):
 
 
 def png(figure):
-    """A figure of matplotlib as a PNG image, in bytes; the same figure gives the same bytes."""
+    """A figure of matplotlib as a PNG image, in bytes. Equal runs give equal files."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
