@@ -86,6 +86,7 @@ def test_the_help_lists_every_command(run, arguments):
     assert re.findall(r"^    ([\w-]+) ", finished.stdout, re.MULTILINE) == [
         "train",
         "predict",
+        "demo",
         "export-onnx",
         "empty-cache",
     ]

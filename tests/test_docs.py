@@ -28,12 +28,10 @@ def blocks_of(readme):
 
 
 def commands_of(readme):
-    """Commands for the shell, in their order. make's targets are run by .ci/run, a device needs pygpu."""
+    """Commands for the shell, in their order, but for those of make, the demo and a device, which others test."""
     lines = [line for kind, block in FENCED.findall(readme) if not kind for line in block.splitlines()]
     lines += re.findall(r"`(eval [^`]+)`", readme)
-    return [
-        line for line in lines if re.match(r"python scripts/|theano-tutorials |eval ", line) and "--device" not in line
-    ]
+    return [line for line in lines if re.match(r"(?!.*(--device|demo))(python scripts/|theano-tutorials |eval )", line)]
 
 
 @pytest.mark.slow

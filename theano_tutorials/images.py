@@ -89,7 +89,7 @@ def read_digit(path):
         except Exception as error:  # each decoder has its own
             raise ValueError(f"{path}: not an image that can be read ({type(error).__name__}: {error})") from error
     try:
-        return _as_in_mnist(grey)
+        return as_in_mnist(grey)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -119,7 +119,22 @@ def _brightness(image):
     return np.asarray(image.getchannel("L") if image.mode == "LAB" else image.convert("L"))
 
 
-def _as_in_mnist(grey):
+def as_in_mnist(grey):
+    """Convert the brightness of one digit to an image like those of MNIST; see :func:`read_digit`.
+
+    Parameters
+    ----------
+    grey : numpy.ndarray, uint8, (height, width)
+
+    Returns
+    -------
+    Digit
+
+    Raises
+    ------
+    ValueError
+        If it is blank.
+    """
     height, width = grey.shape
     grey, is_evened = _with_even_light(grey)
     background = np.uint8(np.median(_border(grey)))

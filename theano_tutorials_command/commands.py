@@ -8,7 +8,7 @@ import warnings
 import shtab
 
 import theano_tutorials
-from theano_tutorials_command import empty_cache, export_onnx, predict, train
+from theano_tutorials_command import demo, empty_cache, export_onnx, predict, train
 from theano_tutorials_command.errors import exit_codes
 from theano_tutorials_command.start import PROGRAM, Parser, version
 
@@ -37,7 +37,7 @@ def run(command, arguments):
 
 
 def _commands():
-    return {**train.commands(), **{(module.NAME,): module for module in (predict, export_onnx, empty_cache)}}
+    return {**train.commands(), **{(module.NAME,): module for module in (predict, demo, export_onnx, empty_cache)}}
 
 
 def _texts(command):
