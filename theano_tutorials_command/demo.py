@@ -142,7 +142,8 @@ def _page(ui, read):
                         ui.label(f"{label}").classes("w-4")
                         ui.linear_progress(float(probability), show_value=False, size="0.8rem").style("width: 10rem")
                         ui.label(f"{probability:.4f}")
-            for title, image in [("as the model gets it", picture), *_titled(maps)]:
+            titles = ["as the model gets it", *(f"maps of convolution {number}" for number in range(1, len(maps) + 1))]
+            for title, image in zip(titles, [picture, *maps]):
                 with ui.column():
                     ui.label(title)
                     scale = max(1, _PAPER // image.width)
@@ -160,7 +161,3 @@ def _page(ui, read):
     )
     ui.button("Erase", on_click=erase)
     results = ui.row()
-
-
-def _titled(maps):
-    return [(f"maps of convolution {number}", image) for number, image in enumerate(maps, 1)]
