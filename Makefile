@@ -104,6 +104,8 @@ docs: $(VENV)/docs
 
 $(VENV)/docs: $(INSTALLED)
 	@$(PIP) install --editable '.[test,docs]'
+	@$(VENV)/bin/python -c 'import sphinx' 2>/dev/null \
+		|| { echo "error: the site needs Python 3.12 or newer: make clean docs PYTHON=python3.12" >&2; exit 1; }
 	@touch $@
 
 # Executes the notebooks anew, after a change of their text, notebooks/*.md.
