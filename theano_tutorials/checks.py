@@ -90,10 +90,3 @@ def require_parameter(name, parameter, shape):
     found = shape_of(parameter)
     if found != tuple(shape):
         raise ValueError(f"{name} has shape {found}: expected {tuple(shape)}")
-
-
-def described(layer, **sizes):
-    """What the repr of a layer says: its class, its sizes, and its number of parameters."""
-    n_parameters = sum(math.prod(shape_of(parameter)) for parameter in layer.params)
-    arguments = ", ".join(f"{name}={value}" for name, value in sizes.items())
-    return f"<{type(layer).__name__}: {arguments}, {n_parameters:,} parameters>"

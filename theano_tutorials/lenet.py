@@ -20,17 +20,11 @@ import theano.tensor as T
 from theano.tensor.nnet import conv2d
 from theano.tensor.signal.pool import pool_2d
 
-from theano_tutorials.checks import (
-    described,
-    require_batch_shape,
-    require_counts,
-    require_ndim,
-    require_parameter,
-    require_shape,
-)
+from theano_tutorials.checks import require_batch_shape, require_counts, require_ndim, require_parameter, require_shape
 from theano_tutorials.datasets import load_data
 from theano_tutorials.logreg import LogisticRegression
 from theano_tutorials.mlp import HiddenLayer, glorot_uniform
+from theano_tutorials.reprs import described
 from theano_tutorials.runs import draw_classifier, open_run
 from theano_tutorials.training import EarlyStopping, compile_functions, sgd_updates, train
 

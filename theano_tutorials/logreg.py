@@ -16,8 +16,9 @@ import numpy as np
 import theano
 import theano.tensor as T
 
-from theano_tutorials.checks import described, require_counts, require_labels, require_ndim, require_parameter
+from theano_tutorials.checks import require_counts, require_labels, require_ndim, require_parameter
 from theano_tutorials.datasets import load_data, shared_dataset
+from theano_tutorials.reprs import described
 from theano_tutorials.runs import draw_classifier, open_run
 from theano_tutorials.training import EarlyStopping, compile_functions, sgd_updates, train
 

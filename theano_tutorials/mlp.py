@@ -20,16 +20,10 @@ import numpy as np
 import theano
 import theano.tensor as T
 
-from theano_tutorials.checks import (
-    described,
-    python_number,
-    require_counts,
-    require_ndim,
-    require_not_negative,
-    require_parameter,
-)
+from theano_tutorials.checks import python_number, require_counts, require_ndim, require_not_negative, require_parameter
 from theano_tutorials.datasets import load_data
 from theano_tutorials.logreg import LogisticRegression
+from theano_tutorials.reprs import described, name_of
 from theano_tutorials.runs import draw_classifier, open_run
 from theano_tutorials.training import EarlyStopping, compile_functions, sgd_updates, train
 
@@ -119,17 +113,10 @@ class HiddenLayer:
         self.params = [W, b]
         linear_output = T.dot(input, W) + b
         self.output = linear_output if activation is None else activation(linear_output)
-        self._sizes = {"n_in": n_in, "n_out": n_out, "activation": _name_of(activation)}
+        self._sizes = {"n_in": n_in, "n_out": n_out, "activation": name_of(activation)}
 
     def __repr__(self):
         return described(self, **self._sizes)
-
-
-def _name_of(activation):
-    # An Op for arrays has no name of its own, but that for numbers.
-    scalar = getattr(activation, "scalar_op", None)
-    name = getattr(activation, "__name__", None) or getattr(scalar, "name", None) or str(activation)
-    return name.removeprefix("scalar_")
 
 
 class MLP:

@@ -14,6 +14,7 @@ import numpy as np
 import theano
 
 from theano_tutorials import load_model
+from theano_tutorials.datasets import BYTE_SCALE
 from theano_tutorials_command.errors import fail
 from theano_tutorials_command.options import add_model
 from theano_tutorials_command.start import add_device
@@ -77,7 +78,7 @@ def _reader(model, predict):
 
     def read(strokes):
         pixels = as_in_mnist(np.asarray(_drawn(strokes))).pixels
-        row = (pixels.reshape(1, -1) / 256).astype(theano.config.floatX)
+        row = (pixels.reshape(1, -1) / BYTE_SCALE).astype(theano.config.floatX)
         pictures = [Image.fromarray(_bytes(tile(_scaled(of_layer[0])))) for of_layer in maps(row)]
         return predict(pixels[None])[0], Image.fromarray(pixels), pictures
 

@@ -180,6 +180,11 @@ def _of_phase(name, phase):
     return name if phase == MAIN_PHASE else f"{stem}-{phase}.{suffix}"
 
 
+def column(rows, name):
+    """Numbers of a column of metrics, NaN where a row has none: numpy.ndarray, (n_rows,)."""
+    return np.array([np.nan if row[name] is None else row[name] for row in rows])
+
+
 class Run:
     """The directory of a run, checked by :func:`open_run`.
 

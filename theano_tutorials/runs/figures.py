@@ -6,6 +6,7 @@ import numpy as np
 import theano
 
 from theano_tutorials.runs import console
+from theano_tutorials.runs.directory import column
 
 
 def draw_classifier(run, classifier, weights, datasets, batch_size):
@@ -42,9 +43,7 @@ def _figures(rows, classifier, weights, datasets, batch_size):
     names = datasets.class_names
     figures = {
         "learning_curve.png": lambda: plots.learning_curve(
-            [row["iteration"] for row in rows],
-            [row["validation_error"] for row in rows],
-            [np.nan if row["test_error"] is None else row["test_error"] for row in rows],
+            *(column(rows, name) for name in ("iteration", "validation_error", "test_error"))
         ),
         "confusion.png": lambda: plots.confusion(labels, predictions, names),
     }

@@ -10,11 +10,9 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from theano_tutorials.checks import require_counts
 from theano_tutorials.runs import console
-from theano_tutorials.runs.directory import NO_RUN
+from theano_tutorials.runs.directory import NO_RUN, column
 from theano_tutorials.runs.signals import signals_noted
 
 
@@ -244,10 +242,5 @@ class Session:
             n_epochs=math.ceil(self._state.iteration / self._n_batches),
             seconds=self._seconds_before + time.perf_counter() - self._started,
             model=self._state.model,
-            history=_columns(self._rows),
+            history={name: column(self._rows, name) for name in (self._rows[0] if self._rows else ())},
         )
-
-
-def _columns(rows):
-    names = rows[0] if rows else ()
-    return {name: np.array([np.nan if row[name] is None else row[name] for row in rows]) for name in names}
