@@ -16,14 +16,21 @@ except ImportError as error:
     sys.exit(f"error: {error}")
 from theano_tutorials import kernels  # noqa: F401  isort: skip
 
+from theano_tutorials.ca import cA, train_ca
+from theano_tutorials.da import dA, train_da
 from theano_tutorials.datasets import DatasetError, DatasetWarning, load_data, read_data, shared_dataset
+from theano_tutorials.dbn import DBN, train_dbn
+from theano_tutorials.hmc import HMC_sampler, sample_hmc
 from theano_tutorials.lenet import LeNet5, LeNetConvPoolLayer, train_lenet
+from theano_tutorials.logistic_cg import FlatLogisticRegression, train_logistic_cg
 from theano_tutorials.logreg import LogisticRegression, train_logreg
 from theano_tutorials.mlp import MLP, HiddenLayer, train_mlp
+from theano_tutorials.rbm import RBM, train_rbm
 from theano_tutorials.runs import draw_classifier, open_run
 from theano_tutorials.runs.parameters import load_parameters, save_parameters
 from theano_tutorials.runs.session import TrainingDiverged, TrainingInterrupted, TrainingResult
 from theano_tutorials.saved import export_onnx, load_model
+from theano_tutorials.sda import SdA, train_sda
 from theano_tutorials.training import (
     EarlyStopping,
     Functions,
@@ -38,19 +45,26 @@ from theano_tutorials.training import (
 __version__ = "0.2.0"
 
 __all__ = [
+    "DBN",
     "MLP",
+    "RBM",
     "DatasetError",
     "DatasetWarning",
     "EarlyStopping",
+    "FlatLogisticRegression",
     "Functions",
+    "HMC_sampler",
     "HiddenLayer",
     "LeNet5",
     "LeNetConvPoolLayer",
     "LogisticRegression",
+    "SdA",
     "TrainingDiverged",
     "TrainingInterrupted",
     "TrainingResult",
+    "cA",
     "compile_functions",
+    "dA",
     "draw_classifier",
     "evaluate",
     "export_onnx",
@@ -61,11 +75,18 @@ __all__ = [
     "open_run",
     "pretrain",
     "read_data",
+    "sample_hmc",
     "save_parameters",
     "sgd_updates",
     "shared_dataset",
     "train",
+    "train_ca",
+    "train_da",
+    "train_dbn",
     "train_lenet",
+    "train_logistic_cg",
     "train_logreg",
     "train_mlp",
+    "train_rbm",
+    "train_sda",
 ]

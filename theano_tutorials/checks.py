@@ -27,6 +27,13 @@ def require_not_negative(**values):
             raise ValueError(f"{name} is {value!r}: expected a finite number of at least 0")
 
 
+def require_fraction(**values):
+    """Raise ValueError unless each named value is a number in [0, 1)."""
+    for name, value in values.items():
+        if not (isinstance(value, numbers.Real) and 0 <= value < 1):
+            raise ValueError(f"{name} is {value!r}: expected a number of at least 0 and below 1")
+
+
 def _is_count(value):
     return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1
 

@@ -7,6 +7,7 @@ the order of the patience loop. Without labels, :func:`minibatch_function` compi
 one function, and :func:`pretrain` calls it for a number of epochs.
 """
 
+import functools
 import math
 from typing import Callable, NamedTuple
 
@@ -140,6 +141,31 @@ def sgd_updates(cost, params, learning_rate, consider_constant=None):
 def number_of_examples(data):
     """Number of rows of a data set in a shared variable."""
     return shape_of(data)[0]
+
+
+def number_of_minibatches(data, batch_size):
+    """Number of whole minibatches of a data set; ValueError if there is none."""
+    require_counts(batch_size=batch_size)
+    n_examples = number_of_examples(data)
+    if batch_size > n_examples:
+        raise ValueError(f"batch_size is {batch_size}: expected at most {n_examples}, the number of training examples")
+    return n_examples // batch_size
+
+
+def with_arguments(function, **arguments):
+    """A function of a minibatch index: ``function(index, **arguments)``.
+
+    Parameters
+    ----------
+    function : function
+        Compiled by Theano.
+    """
+
+    @functools.wraps(function, updated=())
+    def step(index):
+        return function(index, **arguments)
+
+    return step
 
 
 def minibatch(data, index, batch_size):
@@ -356,7 +382,7 @@ def train(functions, model, early_stopping, n_epochs, run=None):
     return result
 
 
-def pretrain(function, model, n_batches, n_epochs, run=None, phase="pretraining", monitored="cost"):
+def pretrain(function, model, n_batches, n_epochs, run=None, phase="pretraining", monitored="cost", after_epoch=None):
     """Train for a number of epochs, without labels and validation.
 
     Autoencoders and RBMs are trained in this way. Prints one line for each epoch.
@@ -367,7 +393,7 @@ def pretrain(function, model, n_batches, n_epochs, run=None, phase="pretraining"
     ----------
     function : function
         A function of a minibatch index; see :func:`minibatch_function`. It updates
-        the parameters and returns the monitored value.
+        the parameters and returns the monitored value, or a list of several.
     model : object with ``params``, a list of shared variables
         See :func:`theano_tutorials.runs.parameters.named_parameters`.
     n_batches : int
@@ -377,10 +403,15 @@ def pretrain(function, model, n_batches, n_epochs, run=None, phase="pretraining"
         Keeps the results and the state of the training, from which it can resume.
     phase : str
         Name of this part of the training. It is part of the file names and of the
-        printed lines.
-    monitored : str
+        printed lines. ``MAIN_PHASE`` for a training that has no other part: its files
+        are ``metrics.csv`` and ``checkpoint.safetensors``.
+    monitored : str, or tuple of str
         Name of the value that the function returns, for instance
-        ``"pseudo-likelihood"``.
+        ``"pseudo-likelihood"``; or a name for each of several. The means over an
+        epoch are printed and kept.
+    after_epoch : function of int, optional
+        Called with the number of each epoch when it is complete, before its
+        checkpoint. After a kill it may be called for the same epoch again.
 
     Returns
     -------
@@ -394,18 +425,21 @@ def pretrain(function, model, n_batches, n_epochs, run=None, phase="pretraining"
     """
     require_counts(n_batches=n_batches)
     n_batches = int(n_batches)
+    names = (monitored,) if isinstance(monitored, str) else tuple(monitored)
     state = TrainingState(model, [function])
     with Session(phase, state, n_batches, n_epochs, run) as session:
         while session.epoch < n_epochs:
             for minibatch_index in session.minibatches():
                 session.note_cost(function(minibatch_index))
                 if minibatch_index + 1 == n_batches:
-                    value = session.mean_cost(n_batches)
+                    values = dict(zip(names, np.atleast_1d(session.mean_cost(n_batches)).tolist()))
+                    if after_epoch:
+                        after_epoch(session.epoch)
                     session.record(
-                        [console.pretraining_line(phase, session.epoch, monitored, value)],
+                        [console.pretraining_line("" if phase == MAIN_PHASE else phase, session.epoch, values)],
                         epoch=session.epoch,
                         iteration=state.iteration + 1,
-                        **{monitored: value},
+                        **values,
                         seconds=session.seconds(),
                     )
         return session.result()

@@ -1,4 +1,4 @@
-"""The commands that train: a command line out of a function's signature and docstring."""
+"""The commands that train and sample: a command line out of a function's signature and docstring."""
 
 import inspect
 import os
@@ -11,14 +11,14 @@ import shtab
 
 import theano_tutorials
 from theano_tutorials.runs import console
-from theano_tutorials.runs.directory import BEST_MODEL, METRICS
+from theano_tutorials.runs.directory import BEST_MODEL
 from theano_tutorials_command.errors import fail, interruptible
 from theano_tutorials_command.start import INTERRUPTED, add_device
 
-_PREFIX = "train_"
+_VERBS = ("train", "sample")  # the first word of a function's name, and of the command
 _OF_THE_RUN = ("dataset", "output_dir", "resume", "overwrite", "tensorboard")
 _COMPLETED = {"dataset": shtab.FILE, "output_dir": shtab.DIRECTORY}
-_OF_THE_TRAINING = re.compile(r".*(learning_rate|n_epochs|batch_size|patience|patience_increase|threshold|seed|_reg)")
+_OF_THE_TRAINING = re.compile(r".*(learning_rate|_lr|epochs|batch_size|patience|patience_increase|threshold|seed|_reg)")
 
 
 class _Command:
@@ -53,9 +53,9 @@ class _Command:
 
 
 def commands():
-    """The functions of the library that train a model, each as a command."""
-    names = [name for name in theano_tutorials.__all__ if name.startswith(_PREFIX)]
-    return {("train", name[len(_PREFIX) :]): _Command(getattr(theano_tutorials, name)) for name in names}
+    """The functions of the library that train or sample a model, each as a command."""
+    words = [tuple(name.split("_", 1)) for name in theano_tutorials.__all__ if name.split("_")[0] in _VERBS]
+    return {pair: _Command(getattr(theano_tutorials, "_".join(pair))) for pair in words if len(pair) == 2}
 
 
 def _group(name):
@@ -76,7 +76,7 @@ _number.__name__ = "number"  # argparse names it in its message
 
 def _kind(default):
     if isinstance(default, tuple):
-        return {"metavar": "N", "type": _number, "nargs": len(default)}
+        return {"metavar": "N", "type": _number, "nargs": "+"}
     if isinstance(default, bool):
         return {"action": "store_true"}
     if isinstance(default, (int, float)):
@@ -102,7 +102,7 @@ def _descriptions(documented):
 
 
 def _new_folder(function, name):
-    return os.path.join("runs", function.__name__[len(_PREFIX) :], name)
+    return os.path.join("runs", function.__name__.split("_", 1)[1], name)
 
 
 def _train(function, options):
@@ -121,5 +121,7 @@ def _train(function, options):
 
 
 def _results(folder):
-    figures = sorted(name for name in os.listdir(folder) if name.endswith(".png"))
-    return f"Results in {folder}: {BEST_MODEL}, {METRICS}, {', '.join(figures)}"
+    names = sorted(os.listdir(folder))
+    metrics = [name for name in names if name.endswith(".csv")]
+    figures = [name for name in names if name.endswith(".png")]
+    return f"Results in {folder}: {', '.join([BEST_MODEL, *metrics, *figures])}"

@@ -9,7 +9,7 @@ for a CUDA or OpenCL device, and have no such tag; see docs/gpu.md.
 
 import theano
 
-from theano_tutorials.kernels import conv_pool, dense, minibatch, softmax  # noqa: F401
+from theano_tutorials.kernels import bernoulli, conv_pool, dense, minibatch, softmax  # noqa: F401
 
 if theano.config.device != "cpu":
     from theano_tutorials.kernels import gpu  # noqa: F401

@@ -21,9 +21,10 @@ def validation_lines(epoch, minibatch, n_minibatches, validation_loss, test_loss
     return lines
 
 
-def pretraining_line(phase, epoch, name, value):
-    """Line of an epoch without validation; ``value`` is the mean of what is called ``name``."""
-    return f"{phase}, epoch {epoch}, {name} {value:f}"
+def pretraining_line(phase, epoch, values):
+    """Line of an epoch without validation; ``values`` are means by name, ``phase`` may be empty."""
+    means = (f"{name} {value:f}" for name, value in values.items())
+    return ", ".join([*filter(None, [phase]), f"epoch {epoch}", *means])
 
 
 def evaluation_lines(validation_loss, test_loss):
@@ -103,7 +104,7 @@ def said_if_slow(what):
 
 
 @contextmanager
-def progress_bar(initial=0):
+def progress_bar(initial=0, what="training"):
     """Bar with iterations, from ``initial`` on, cost and time left; nothing in a pipe.
 
     In a notebook it has the lines of the validations, too: one line, and not one for each.
@@ -112,8 +113,8 @@ def progress_bar(initial=0):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # without ipywidgets the bar is made of letters
             from tqdm.auto import tqdm as cell_bar
-        with cell_bar(initial=initial, unit="it", desc="training") as bar:
+        with cell_bar(initial=initial, unit="it", desc=what) as bar:
             yield _CellBar(bar)
         return
-    with _Bar(initial=initial, unit="it", desc="training", disable=None, leave=False, dynamic_ncols=True) as bar:
+    with _Bar(initial=initial, unit="it", desc=what, disable=None, leave=False, dynamic_ncols=True) as bar:
         yield _ProgressBar(bar)

@@ -1,4 +1,4 @@
-"""The figures of a classifier's run."""
+"""The figures of a run: of a classifier, and of a model of images."""
 
 import sys
 
@@ -7,6 +7,8 @@ import theano
 
 from theano_tutorials.runs import console
 from theano_tutorials.runs.directory import column
+
+_FILTERS_SHOWN = 100  # as in the tutorials' pictures
 
 
 def draw_classifier(run, classifier, weights, datasets, batch_size):
@@ -19,7 +21,7 @@ def draw_classifier(run, classifier, weights, datasets, batch_size):
     ----------
     run : Run
     classifier : object with ``input`` and ``y_pred``
-    weights : shared variable
+    weights : shared variable, or view of one
         Weights of the first layer, (n_features, n_units), or of the first
         convolution, (n_filters, n_channels, height, width).
     datasets : theano_tutorials.datasets.Splits
@@ -35,6 +37,49 @@ def draw_classifier(run, classifier, weights, datasets, batch_size):
         print(f"warning: no figures were drawn ({type(error).__name__}: {error})", file=sys.stderr, flush=True)
 
 
+def draw_filters(run, weights, datasets, name="filters.png"):
+    """Draw the weights of the first hundred hidden units as images, if the examples are images.
+
+    Parameters
+    ----------
+    run : Run
+    weights : shared variable, (n_features, n_units)
+    datasets : theano_tutorials.datasets.Splits
+    name : str
+        File name.
+    """
+    _draw_units(run, lambda: weights.get_value().T[:_FILTERS_SHOWN], datasets, name, lambda plots: plots.filters)
+
+
+def draw_images(run, images, columns, datasets, name="samples.png"):
+    """Draw images with values in [0, 1], if the examples are images.
+
+    Parameters
+    ----------
+    run : Run
+    images : function
+        Without arguments; returns numpy.ndarray, (n_images, n_features).
+    columns : int
+        Number of images in a row.
+    datasets : theano_tutorials.datasets.Splits
+    name : str
+        File name.
+    """
+    _draw_units(run, images, datasets, name, lambda plots: lambda rows: plots.images(rows, columns))
+
+
+def _draw_units(run, rows, datasets, name, kind):
+    if run.folder is None:
+        return
+    if datasets.image_shape is None:
+        print(f"Without {name}: examples of shape {datasets.example_shape} are no images")
+        return
+    from theano_tutorials.runs import plots  # here, since matplotlib would delay every start
+
+    with console.said_if_slow("Drawing figures"):
+        run.draw({name: lambda: kind(plots)(rows().reshape(-1, *datasets.image_shape))})
+
+
 def _figures(rows, classifier, weights, datasets, batch_size):
     from theano_tutorials.runs import plots  # here, since matplotlib would delay every start
 
@@ -48,7 +93,7 @@ def _figures(rows, classifier, weights, datasets, batch_size):
         "confusion.png": lambda: plots.confusion(labels, predictions, names),
     }
     shape = datasets.image_shape
-    first_layer = weights.get_value()
+    first_layer = np.asarray(weights.eval())
     of_classes = weights is getattr(classifier, "W", None)  # there is no layer below the classes
     if first_layer.ndim == 4:
         figures["filters.png"] = lambda: plots.filters(first_layer)

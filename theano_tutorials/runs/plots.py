@@ -78,6 +78,51 @@ def filters(images, names=None):
     return figure
 
 
+def images(values, columns):
+    """Images with values in [0, 1].
+
+    Parameters
+    ----------
+    values : numpy.ndarray, (n, height, width) or (n, channels, height, width)
+        Three or four channels are shown in colour, of others the first.
+    columns : int
+        Number of images in a row.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, _ = _figure_of(tile(np.clip(_displayed(values), 0, 1), columns=columns), 6)
+    return figure
+
+
+def samples_on_density(samples, mean, covariance):
+    """Samples as dots on the contours of a normal density; of more than two dimensions, the first two.
+
+    Parameters
+    ----------
+    samples : numpy.ndarray, (n_samples, n_dimensions)
+    mean : numpy.ndarray, (n_dimensions,)
+    covariance : numpy.ndarray, (n_dimensions, n_dimensions)
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axes = _figure(6, 6)
+    mean, covariance = mean[:2], covariance[:2, :2]
+    width = 4 * np.sqrt(np.diag(covariance))
+    axis_0, axis_1 = (np.linspace(m - w, m + w, 200) for m, w in zip(mean, width))
+    difference = np.stack(np.meshgrid(axis_0, axis_1), axis=-1) - mean
+    distance = np.sqrt(np.einsum("...i,ij,...j", difference, np.linalg.inv(covariance), difference))
+    axes.plot(samples[:, 0], samples[:, 1], ".", markersize=2, label=f"{len(samples)} samples")
+    lines = axes.contour(axis_0, axis_1, distance, levels=[1, 2, 3], colors="black", linewidths=1)
+    axes.clabel(lines, fmt=lambda level: f"{level:g} $\\sigma$")
+    axes.set(xlabel="$x_0$", ylabel="$x_1$")
+    axes.legend(loc="upper right")
+    return figure
+
+
 def confusion(labels, predictions, names):
     """Confusion matrix.
 
@@ -193,14 +238,16 @@ def _displayed(images):
     return images[:, :3].transpose(0, 2, 3, 1) if images.shape[1] in (3, 4) else images[:, 0]
 
 
-def tile(images, border=1):
-    """Lay images out in a near-square grid.
+def tile(images, border=1, columns=None):
+    """Lay images out in a grid.
 
     Parameters
     ----------
     images : numpy.ndarray, (n, height, width) or (n, height, width, colours)
     border : int
         Pixels between two images.
+    columns : int, optional
+        Number of images in a row; by default the grid is nearly square.
 
     Returns
     -------
@@ -208,7 +255,7 @@ def tile(images, border=1):
         NaN where there is no image.
     """
     n, height, width, *colours = images.shape
-    columns = math.ceil(math.sqrt(n))
+    columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
     canvas = np.full((rows * (height + border) - border, columns * (width + border) - border, *colours), np.nan)
     for index, image in enumerate(images):

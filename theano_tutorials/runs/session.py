@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from theano_tutorials.checks import require_counts
 from theano_tutorials.runs import console
-from theano_tutorials.runs.directory import NO_RUN, column
+from theano_tutorials.runs.directory import MAIN_PHASE, NO_RUN, column
 from theano_tutorials.runs.signals import signals_noted
 
 
@@ -167,7 +167,8 @@ class Session:
             self._started = time.perf_counter()
             self.epoch = self._state.iteration // self._n_batches
             self._signals = stack.enter_context(signals_noted())
-            self._bar = stack.enter_context(console.progress_bar(self._state.iteration))
+            what = "training" if self._phase == MAIN_PHASE else self._phase
+            self._bar = stack.enter_context(console.progress_bar(self._state.iteration, what))
             self._leave = stack.pop_all()
         return self
 
@@ -201,25 +202,30 @@ class Session:
 
         Parameters
         ----------
-        cost : float or numpy.ndarray without dimensions
+        cost : float or numpy.ndarray without dimensions, or a list of them
+            Of several, the bar shows the first.
         expected_end : float
             Number of minibatches after which the loop will end by itself.
         """
-        cost = float(cost)
+        costs = [float(one) for one in cost] if isinstance(cost, list) else [float(cost)]
         state = self._state
-        if not math.isfinite(cost):
+        if not all(map(math.isfinite, costs)):
             self._run.save_results(self._phase, state)
             raise TrainingDiverged(
-                f"the cost is {cost} at iteration {state.iteration + 1} (epoch {self.epoch}): lower the learning rate",
+                f"the cost is {costs[0] if len(costs) == 1 else costs} at iteration {state.iteration + 1} "
+                f"(epoch {self.epoch}): lower the learning rate",
                 self.result(),
             )
-        state.cost_sum += cost
-        self._bar.advance(cost, min(self._last_iteration, expected_end))
+        if len(costs) == 1:
+            state.cost_sum += costs[0]
+        else:
+            state.cost_sum = [total + one for total, one in zip(state.cost_sum or [0.0] * len(costs), costs)]
+        self._bar.advance(costs[0], min(self._last_iteration, expected_end))
 
     def mean_cost(self, n_minibatches):
-        """Mean cost of the minibatches since the last call. The loop knows their number."""
+        """Mean cost of the minibatches since the last call, or means. The loop knows their number."""
         total, self._state.cost_sum = self._state.cost_sum, 0.0
-        return total / n_minibatches
+        return [one / n_minibatches for one in total] if isinstance(total, list) else total / n_minibatches
 
     def record(self, lines, **metrics):
         """Print lines, and keep a row of metrics: numbers by name, None for a missing number."""

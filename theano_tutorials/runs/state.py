@@ -64,8 +64,8 @@ class TrainingState:
     ----------
     iteration : int
         Number of minibatches so far.
-    cost_sum : float
-        Sum of their costs since the last row of the metrics.
+    cost_sum : float, or list of float
+        Sum of their costs since the last row of the metrics, or a sum for each of several costs.
     test_loss : float
         Fraction of test errors of the best model, NaN before the first validation.
     parameters : dict of str to shared variable

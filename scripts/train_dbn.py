@@ -1,0 +1,6 @@
+"""Train a deep belief network on MNIST or a data set like it."""
+
+from command import main
+
+if __name__ == "__main__":
+    main("train", "dbn")

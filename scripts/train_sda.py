@@ -1,0 +1,6 @@
+"""Train a stacked denoising autoencoder on MNIST or a data set like it."""
+
+from command import main
+
+if __name__ == "__main__":
+    main("train", "sda")
