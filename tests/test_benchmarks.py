@@ -9,7 +9,7 @@ from benchmarks import bench, numpy_side, report, theano_side
 from benchmarks.problem import dense_flops, initial_values, make_problem, read_mnist, with_n_train
 from theano_tutorials import MLP, LeNet5, read_data
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.one_python, pytest.mark.slow]
 
 # The peers are not installed here: NumPy, which is one of them, stands for the others.
 PROBLEMS = [

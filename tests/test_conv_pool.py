@@ -470,6 +470,7 @@ def test_same_bits_whatever_the_threads_and_after_a_fork():
 
 
 @pytest.mark.slow
+@pytest.mark.one_python
 @pytest.mark.parametrize(
     "options",
     [

@@ -45,6 +45,7 @@ def test_python_in_readme(block, tmp_path):
     assert [line for line in finished.stdout.splitlines() if line in promised] == promised
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 def test_commands_in_readme(tmp_path):
     for name in ("scripts", "docs"):

@@ -268,6 +268,7 @@ def test_each_rewrite_is_left_out_by_its_name_and_by_the_tag(rewrite, op):
         assert op not in ops(theano.function([x, b, y], outputs, mode=mode.excluding(name)))
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "threads"),

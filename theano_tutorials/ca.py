@@ -151,7 +151,9 @@ class cA:
         require_not_negative(contraction_level=contraction_level)
         code = self.get_hidden_values(self.x)
         self.L_rec = cross_entropies(self.x, self.get_reconstructed_input(code))
-        self.L_jacob = T.sum(self.get_jacobian(code, self.W) ** 2) / self.n_batchsize
+        # The sum of the squares of get_jacobian(), of which the factors are summed apart: a thousandth of the work.
+        slopes = T.sum((code * (1 - code)) ** 2, axis=0)
+        self.L_jacob = T.dot(slopes, T.sum(self.W**2, axis=0)) / self.n_batchsize
         cost = T.mean(self.L_rec) + contraction_level * self.L_jacob
         return cost, sgd_updates(cost, self.params, learning_rate)
 

@@ -22,7 +22,7 @@ from theano.gof import cmodule
 
 from theano_tutorials.backend.compiling import batches, header, process
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.one_python, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 A_WHILE = 600  # seconds; only a hang takes as long

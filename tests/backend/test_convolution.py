@@ -143,7 +143,7 @@ for train, arguments in ((tt.train_logreg, {}), (tt.train_mlp, {"n_hidden": 9}),
 FLAGS = [
     "",
     "mode=FAST_COMPILE",
-    "mode=DebugMode",
+    "mode=DebugMode,DebugMode.patience=2",  # of ten times that it optimizes each graph
     "mode=NanGuardMode",
     "optimizer=None",
     "optimizer=fast_compile",
@@ -187,6 +187,7 @@ def as_usual(trained):
     return trained("")[1]
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 @pytest.mark.parametrize("flags", FLAGS[1:])
 def test_the_tutorials_work_in_every_mode_of_theano(trained, as_usual, flags):

@@ -16,7 +16,7 @@ import theano
 
 from theano_tutorials.backend.compiling import lock
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.one_python, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 A_WHILE = 600  # seconds; only a hang takes as long

@@ -46,28 +46,53 @@ static inline double uniform(uint32_t first, uint32_t second) {
 // an ulp of p, which has a probability of 2^-52.
 static inline float outcome(double u, double p) { return p <= 0.5 ? u > 1 - p : u <= p; }
 
-static inline void draw(Twister& twister, const float* p, long step, float* out, long n) {
+typedef double d4 __attribute__((vector_size(32)));
+typedef int64_t i4 __attribute__((vector_size(32)));
+typedef float f4 __attribute__((vector_size(16)));
+typedef int32_t h4 __attribute__((vector_size(16)));
+
+// Four at a time, since GCC would branch.
+static inline f4 outcomes(d4 u, d4 p) {
+    const i4 is_rare = p <= 0.5;
+    const i4 above = u > (is_rare ? 1 - p : p);
+    const f4 one = {1, 1, 1, 1};
+    return (f4)(__builtin_convertvector(above == is_rare, h4) & (h4)one);
+}
+
+// STEP from one probability to the next: 0 where all have the same.
+template <int STEP>
+static inline void draw(Twister& twister, const float* p, float* out, long n) {
     for (long i = 0; i < n;) {
         if (twister.pos >= Twister::N) twister.refill();
         const uint32_t* key = twister.key + twister.pos;
         const long pairs = std::min<long>(n - i, (Twister::N - twister.pos) / 2);
-        for (long j = 0; j < pairs; ++j) {
-            const double u = uniform(Twister::tempered(key[2 * j]), Twister::tempered(key[2 * j + 1]));
-            out[i + j] = outcome(u, p[(i + j) * step]);
+        double u[Twister::N / 2];
+        for (long j = 0; j < pairs; ++j)
+            u[j] = uniform(Twister::tempered(key[2 * j]), Twister::tempered(key[2 * j + 1]));
+        long j = 0;
+        for (; j + 4 <= pairs; j += 4) {
+            d4 numbers;
+            f4 four = {p[0], p[0], p[0], p[0]};
+            std::memcpy(&numbers, u + j, sizeof numbers);
+            if (STEP) std::memcpy(&four, p + i + j, sizeof four);
+            four = outcomes(numbers, __builtin_convertvector(four, d4));
+            std::memcpy(out + i + j, &four, sizeof four);
         }
+        for (; j < pairs; ++j) out[i + j] = outcome(u[j], p[(i + j) * STEP]);
         i += pairs;
         twister.pos += 2 * pairs;
         if (i < n && twister.pos == Twister::N - 1) {  // a pair over the end
             const uint32_t first = Twister::tempered(twister.key[Twister::N - 1]);
             twister.refill();
-            out[i] = outcome(uniform(first, Twister::tempered(twister.key[twister.pos++])), p[i * step]);
+            out[i] = outcome(uniform(first, Twister::tempered(twister.key[twister.pos++])), p[i * STEP]);
             ++i;
         }
     }
 }
 
-static inline void draw(bitgen_t& generator, const float* p, long step, float* out, long n) {
-    for (long i = 0; i < n; ++i) out[i] = outcome(generator.next_double(generator.state), p[i * step]);
+template <int STEP>
+static inline void draw(bitgen_t& generator, const float* p, float* out, long n) {
+    for (long i = 0; i < n; ++i) out[i] = outcome(generator.next_double(generator.state), p[i * STEP]);
 }
 
 // NumPy's generator below a RandomState, and whether it is a Mersenne Twister; null, with Python's error set, if
@@ -120,10 +145,12 @@ bool bernoulli(PyObject* random_state, PyArrayObject* size, PyArrayObject* p, Py
     bitgen_t* generator = generator_of(state, is_twister);
     if (!generator) return false;
     float* to = static_cast<float*>(PyArray_DATA(out));
-    if (TWISTER_IS_KNOWN && is_twister)
-        draw(*static_cast<Twister*>(generator->state), probabilities, !is_scalar, to, n);
-    else
-        draw(*generator, probabilities, !is_scalar, to, n);
+    if (TWISTER_IS_KNOWN && is_twister) {
+        Twister& twister = *static_cast<Twister*>(generator->state);
+        is_scalar ? draw<0>(twister, probabilities, to, n) : draw<1>(twister, probabilities, to, n);
+    } else {
+        is_scalar ? draw<0>(*generator, probabilities, to, n) : draw<1>(*generator, probabilities, to, n);
+    }
     return true;
 }
 
