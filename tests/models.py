@@ -1,8 +1,13 @@
-"""The tutorials as the tests know them. A later one is one more row, and every suite takes it up."""
+"""The tutorials as the tests know them: one row each.
+
+``TUTORIALS`` has the three that the course begins with, which every suite takes up, and
+``REST`` the others, for tests/test_course.py and what is the same for all.
+"""
 
 from typing import Callable, NamedTuple, Optional
 
 import numpy as np
+import theano.tensor as T
 
 import theano_tutorials as tutorials
 
@@ -95,6 +100,109 @@ TUTORIALS = {
             "     epoch 1, minibatch 100/100, test error of best model 9.520000 %",
         ],
         long={"nkerns": [2, 3], "batch_size": 20, "n_epochs": 6, "patience": 10**6},
+    ),
+}
+
+
+class Course(NamedTuple):
+    """What tests/test_course.py has to know of a tutorial.
+
+    ``train`` is its ``train_*`` or ``sample_*``; ``quick`` has arguments of one that
+    takes a moment on some hundred images. ``lines`` are patterns of what that prints
+    between the first line and the last, and ``figures`` what it draws. ``build()`` makes
+    a small model, and ``parameter_names`` are those of its parameters. ``first`` has
+    arguments by which the figures of the first epochs of the original come out, and
+    ``figures_of_first`` these figures, in the order of the lines.
+    """
+
+    train: Callable
+    quick: dict
+    lines: list
+    figures: list
+    build: Optional[Callable] = None
+    parameter_names: list = ()
+    first: Optional[dict] = None
+    figures_of_first: list = ()
+
+
+_COST = r"epoch \d, cost \d+\.\d{6}"
+_VALIDATION = r"epoch \d, minibatch \d+/\d+, validation error \d+\.\d{6} %"
+_TEST = r"     epoch \d, minibatch \d+/\d+, test error of best model \d+\.\d{6} %"
+_ENDING = [r"Optimization complete\. Best validation score of .*", r"The code ran for \d epochs, with .* epochs/sec"]
+_OF_A_CLASSIFIER = ["confusion.png", "filters.png", "learning_curve.png", "mistakes.png"]
+_STACK = {"hidden_layers_sizes": [6, 5], "pretraining_epochs": 2, "n_epochs": 1, "batch_size": 10}
+_OF_A_STACK = [f"sigmoid_layers.{i}.{name}" for i in range(2) for name in "Wb"] + ["logLayer.W", "logLayer.b"]
+
+
+def _rng():
+    return np.random.RandomState(0)
+
+
+REST = {
+    "logistic_cg": Course(
+        train=tutorials.train_logistic_cg,
+        quick={"n_epochs": 2, "batch_size": 50},
+        lines=[_VALIDATION, _TEST, _VALIDATION, f"(?:{_TEST})?", *_ENDING],
+        figures=_OF_A_CLASSIFIER,
+        build=lambda: tutorials.FlatLogisticRegression(T.matrix(), 6, 3),
+        parameter_names=["theta"],
+    ),
+    "da": Course(
+        train=tutorials.train_da,
+        quick={"n_hidden": 8, "n_epochs": 3},
+        lines=[_COST] * 3,
+        figures=["filters.png"],
+        build=lambda: tutorials.dA(_rng(), n_visible=6, n_hidden=4),
+        parameter_names=["W", "b", "b_prime"],
+        first={"n_epochs": 1},
+        figures_of_first=[81.771419],
+    ),
+    "ca": Course(
+        train=tutorials.train_ca,
+        quick={"n_hidden": 8, "n_epochs": 3},
+        lines=[r"epoch \d, reconstruction cost \d+\.\d{6}, jacobian norm \d+\.\d{6}"] * 3,
+        figures=["filters.png"],
+        build=lambda: tutorials.cA(_rng(), n_visible=6, n_hidden=4),
+        parameter_names=["W", "b", "b_prime"],
+        first={"n_epochs": 1},
+        figures_of_first=[78.225143, 13.985197],
+    ),
+    "rbm": Course(
+        train=tutorials.train_rbm,
+        quick={"n_hidden": 8, "n_epochs": 3, "k": 2, "n_chains": 3, "n_samples": 2, "plot_every": 2},
+        lines=[r"epoch \d, pseudo-likelihood -\d+\.\d{6}"] * 3,
+        figures=[
+            *(f"{what}_epoch_{epoch:02}.png" for what in ("chains", "filters") for epoch in (1, 2, 3)),
+            "filters.png",
+            "samples.png",
+        ],
+        build=lambda: tutorials.RBM(n_visible=6, n_hidden=4),
+        parameter_names=["W", "hbias", "vbias"],
+    ),
+    "sda": Course(
+        train=tutorials.train_sda,
+        quick={**_STACK, "corruption_levels": [0.1, 0.2]},
+        lines=[rf"pretraining-layer-{i}, {_COST}" for i in (0, 0, 1, 1)] + [_VALIDATION, _TEST, *_ENDING],
+        figures=_OF_A_CLASSIFIER,
+        build=lambda: tutorials.SdA(_rng(), n_ins=6, hidden_layers_sizes=[5, 4], n_outs=3),
+        parameter_names=_OF_A_STACK,
+    ),
+    "dbn": Course(
+        train=tutorials.train_dbn,
+        quick=_STACK,
+        lines=[rf"pretraining-layer-{i}, {_COST.replace('cost ', 'cost -')}" for i in (0, 0, 1, 1)]
+        + [_VALIDATION, _TEST, *_ENDING],
+        figures=_OF_A_CLASSIFIER,
+        build=lambda: tutorials.DBN(_rng(), n_ins=6, hidden_layers_sizes=[5, 4], n_outs=3),
+        parameter_names=_OF_A_STACK,
+    ),
+    "hmc": Course(
+        train=tutorials.sample_hmc,
+        quick={"n_burnin": 100, "n_samples": 200, "n_dimensions": 2},
+        lines=[rf"{phase}, epoch \d, acceptance rate [01]\.\d{{6}}" for phase in ("burn-in", "sampling", "sampling")],
+        figures=["samples.png"],
+        first={"n_burnin": 500, "n_samples": 100},
+        figures_of_first=[0.991, 1.0, 0.990828, 0.907763, 0.904313],
     ),
 }
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
-from models import TUTORIALS, as_options
+from models import REST, TUTORIALS, as_options
 
 import theano_tutorials
 from theano_tutorials import datasets
@@ -104,13 +104,14 @@ def _runs_are_kept_aside(monkeypatch, tmp_path):
 # Help
 
 
-@pytest.mark.parametrize("name", TUTORIALS)
+@pytest.mark.parametrize("name", [*TUTORIALS, *REST])
 def test_help_shows_every_parameter_with_its_default(environment, name):
-    finished = run({**environment, "COLUMNS": "500"}, f"train_{name}", "--help")
+    function = {**TUTORIALS, **REST}[name].train
+    finished = run({**environment, "COLUMNS": "500"}, function.__name__, "--help")
     assert (finished.returncode, finished.stderr) == (0, "")
     listed = dict(re.findall(r"^  --([\w-]+).*?\(default: (.*?)\)$", finished.stdout, re.MULTILINE | re.DOTALL))
     expected = {"device": "the one in THEANO_FLAGS or .theanorc, or cpu"}
-    for parameter in inspect.signature(TUTORIALS[name].train).parameters.values():
+    for parameter in inspect.signature(function).parameters.values():
         expected[parameter.name.replace("_", "-").lower()] = str(parameter.default)
     expected["output-dir"] = f"runs/{name}/<date-time>"
     assert listed == expected

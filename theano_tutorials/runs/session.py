@@ -174,8 +174,12 @@ class Session:
 
     def __exit__(self, *exception):
         with self._leave:
-            if self._has_advanced and exception[0] is None:
+            if exception[0] is not None:
+                return
+            if self._has_advanced:
                 self._save()
+            if self._signals and self._phase != MAIN_PHASE:  # others follow, which would not know of it
+                raise TrainingInterrupted(self._signals[0], self.result(), self._run.folder is not None)
 
     def minibatches(self):
         """Indices of an epoch's minibatches, from the first that has not been trained on to the end of the loop."""
