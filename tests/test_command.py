@@ -85,6 +85,7 @@ def test_the_help_lists_every_command(run, arguments):
     assert (finished.returncode, finished.stderr) == (0, "")
     assert re.findall(r"^    ([\w-]+) ", finished.stdout, re.MULTILINE) == [
         "train",
+        "sample",
         "predict",
         "demo",
         "export-onnx",
@@ -114,7 +115,7 @@ echo "${{COMPREPLY[@]}}"
     ("words", "expected"),
     [
         ("theano-tutorials p", "predict"),
-        ("theano-tutorials train l", "logreg lenet"),
+        ("theano-tutorials train l", "logreg logistic_cg lenet"),
         ("theano-tutorials train mlp --n-h", "--n-hidden"),
     ],
 )

@@ -16,6 +16,7 @@ from theano_tutorials_command.errors import fail, interruptible
 from theano_tutorials_command.start import INTERRUPTED, add_device
 
 _VERBS = ("train", "sample")  # the first word of a function's name, and of the command
+_NAMED = 6  # figures at most
 _OF_THE_RUN = ("dataset", "output_dir", "resume", "overwrite", "tensorboard")
 _COMPLETED = {"dataset": shtab.FILE, "output_dir": shtab.DIRECTORY}
 _OF_THE_TRAINING = re.compile(r".*(learning_rate|_lr|epochs|batch_size|patience|patience_increase|threshold|seed|_reg)")
@@ -54,8 +55,12 @@ class _Command:
 
 def commands():
     """The functions of the library that train or sample a model, each as a command."""
-    words = [tuple(name.split("_", 1)) for name in theano_tutorials.__all__ if name.split("_")[0] in _VERBS]
-    return {pair: _Command(getattr(theano_tutorials, "_".join(pair))) for pair in words if len(pair) == 2}
+    return {
+        (verb, name[len(verb) + 1 :]): _Command(getattr(theano_tutorials, name))
+        for verb in _VERBS
+        for name in theano_tutorials.__all__
+        if name.startswith(f"{verb}_")
+    }
 
 
 def _group(name):
@@ -124,4 +129,6 @@ def _results(folder):
     names = sorted(os.listdir(folder))
     metrics = [name for name in names if name.endswith(".csv")]
     figures = [name for name in names if name.endswith(".png")]
+    if len(figures) > _NAMED:
+        figures = [f"{len(figures)} figures"]
     return f"Results in {folder}: {', '.join([BEST_MODEL, *metrics, *figures])}"
