@@ -26,6 +26,7 @@ from theano_tutorials.logistic_cg import FlatLogisticRegression, train_logistic_
 from theano_tutorials.logreg import LogisticRegression, train_logreg
 from theano_tutorials.mlp import MLP, HiddenLayer, train_mlp
 from theano_tutorials.rbm import RBM, train_rbm
+from theano_tutorials.rnnrbm import RnnRbm, train_rnnrbm
 from theano_tutorials.runs import draw_classifier, open_run
 from theano_tutorials.runs.parameters import load_parameters, save_parameters
 from theano_tutorials.runs.session import TrainingDiverged, TrainingInterrupted, TrainingResult
@@ -58,6 +59,7 @@ __all__ = [
     "LeNet5",
     "LeNetConvPoolLayer",
     "LogisticRegression",
+    "RnnRbm",
     "SdA",
     "TrainingDiverged",
     "TrainingInterrupted",
@@ -88,5 +90,6 @@ __all__ = [
     "train_logreg",
     "train_mlp",
     "train_rbm",
+    "train_rnnrbm",
     "train_sda",
 ]

@@ -168,6 +168,32 @@ def with_arguments(function, **arguments):
     return step
 
 
+def in_order(function, n_updates, n_batches, epochs):
+    """A function of a minibatch index that takes its minibatches in another order in each epoch.
+
+    Parameters
+    ----------
+    function : function
+        Compiled by Theano; called with the arrays of a minibatch.
+    n_updates : shared variable, integer scalar
+        Number of updates so far. ``function`` adds one, so that a checkpoint has it.
+    n_batches : int
+        Number of minibatches in an epoch.
+    epochs : iterator
+        Yields the minibatches of one epoch after the other: a list of tuples of arrays.
+    """
+    current = {"epoch": -1}
+
+    @functools.wraps(function, updated=())
+    def step(index):
+        while current["epoch"] < int(n_updates.get_value()) // n_batches:  # from the first one, where a run goes on
+            current["minibatches"] = next(epochs)
+            current["epoch"] += 1
+        return function(*current["minibatches"][index])
+
+    return step
+
+
 def minibatch(data, index, batch_size):
     """Rows ``index * batch_size`` up to ``(index + 1) * batch_size``, symbolic or not."""
     return data[index * batch_size : (index + 1) * batch_size]

@@ -96,6 +96,30 @@ def images(values, columns):
     return figure
 
 
+def piano_roll(roll, r, dt):
+    """A piano roll: time to the right, notes upwards, dark where they sound.
+
+    Parameters
+    ----------
+    roll : numpy.ndarray, (n_steps, r[1] - r[0])
+    r : (int, int)
+        MIDI note number of the first column, and the one after the last.
+    dt : float
+        Seconds from one row to the next.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axes = _figure(9, 4)
+    extent = (0, dt * len(roll), r[0] - 0.5, r[1] - 0.5)
+    axes.imshow(
+        np.asarray(roll).T, origin="lower", aspect="auto", cmap="gray_r", interpolation="nearest", extent=extent
+    )
+    axes.set(xlabel="time (s)", ylabel="MIDI note number")
+    return figure
+
+
 def samples_on_density(samples, mean, covariance):
     """Samples as dots on the contours of a normal density; of more than two dimensions, the first two.
 
