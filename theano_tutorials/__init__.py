@@ -24,6 +24,7 @@ from theano_tutorials.hmc import HMC_sampler, sample_hmc
 from theano_tutorials.lenet import LeNet5, LeNetConvPoolLayer, train_lenet
 from theano_tutorials.logistic_cg import FlatLogisticRegression, train_logistic_cg
 from theano_tutorials.logreg import LogisticRegression, train_logreg
+from theano_tutorials.lstm import LSTM, train_lstm
 from theano_tutorials.mlp import MLP, HiddenLayer, train_mlp
 from theano_tutorials.rbm import RBM, train_rbm
 from theano_tutorials.rnnrbm import RnnRbm, train_rnnrbm
@@ -47,6 +48,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "DBN",
+    "LSTM",
     "MLP",
     "RBM",
     "DatasetError",
@@ -88,6 +90,7 @@ __all__ = [
     "train_lenet",
     "train_logistic_cg",
     "train_logreg",
+    "train_lstm",
     "train_mlp",
     "train_rbm",
     "train_rnnrbm",

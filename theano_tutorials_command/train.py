@@ -1,5 +1,6 @@
 """The commands that train and sample: a command line out of a function's signature and docstring."""
 
+import argparse
 import inspect
 import os
 import pydoc
@@ -83,7 +84,7 @@ def _kind(default):
     if isinstance(default, tuple):
         return {"metavar": "N", "type": _number, "nargs": "+"}
     if isinstance(default, bool):
-        return {"action": "store_true"}
+        return {"action": argparse.BooleanOptionalAction if default else "store_true"}
     if isinstance(default, (int, float)):
         return {"metavar": "N", "type": _number}
     return {"metavar": "TEXT"}

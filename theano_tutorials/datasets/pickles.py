@@ -33,7 +33,7 @@ def read_pickle(path):
     try:
         with open_plain_or_gzipped(path) as file:
             data = file.read()  # all of it, since the checksum of gzip is at the end
-        content = _ArrayUnpickler(io.BytesIO(data), encoding="latin1").load()
+        content = ArrayUnpickler(io.BytesIO(data), encoding="latin1").load()
         return [tuple(_as_array(part, len(data)) for part in split) for split in _three_pairs(content)]
     except Exception as error:  # a damaged pickle raises whatever its last opcode does
         raise DatasetError(f"{path}: not a pickle of MNIST ({type(error).__name__}: {error})") from error
@@ -69,7 +69,7 @@ def _as_array(part, n_bytes):
 _REFUSED_OPCODES = b"\x82\x83\x84" + b"}dsu\x8f\x90\x91"
 
 
-class _ArrayUnpickler(pickle._Unpickler):
+class ArrayUnpickler(pickle._Unpickler):
     # The unpickler in Python: the one in C allocates whatever a damaged file asks for.
     dispatch: ClassVar = {
         opcode: load for opcode, load in pickle._Unpickler.dispatch.items() if opcode not in _REFUSED_OPCODES

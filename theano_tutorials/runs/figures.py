@@ -37,6 +37,24 @@ def draw_classifier(run, classifier, weights, datasets, batch_size):
         print(f"warning: no figures were drawn ({type(error).__name__}: {error})", file=sys.stderr, flush=True)
 
 
+def draw_curve(run):
+    """Draw the learning curve of a run: its errors against the iterations.
+
+    Parameters
+    ----------
+    run : Run
+    """
+    if run.folder is None:
+        return
+    from theano_tutorials.runs import plots  # here, since matplotlib would delay every start
+
+    run.draw({"learning_curve.png": lambda: _learning_curve(plots, run.rows())})
+
+
+def _learning_curve(plots, rows):
+    return plots.learning_curve(*(column(rows, name) for name in ("iteration", "validation_error", "test_error")))
+
+
 def draw_filters(run, weights, datasets, name="filters.png"):
     """Draw the weights of the first hundred hidden units as images, if the examples are images.
 
@@ -87,9 +105,7 @@ def _figures(rows, classifier, weights, datasets, batch_size):
     predictions = _predictions(classifier, inputs, batch_size)
     names = datasets.class_names
     figures = {
-        "learning_curve.png": lambda: plots.learning_curve(
-            *(column(rows, name) for name in ("iteration", "validation_error", "test_error"))
-        ),
+        "learning_curve.png": lambda: _learning_curve(plots, rows),
         "confusion.png": lambda: plots.confusion(labels, predictions, names),
     }
     shape = datasets.image_shape

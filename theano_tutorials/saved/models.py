@@ -6,7 +6,8 @@ The class of a model says how the model is built again:
 - ``from_parameters(parameters, **architecture)`` is a class method. It builds the
   model from shared variables by name (see :func:`named_parameters`). So it draws no
   weights at random. The ``input`` of this model accepts any number of examples.
-- ``model.example_shape`` is the shape of one example. Only classifiers need it.
+- ``model.example_shape`` is the shape of one example. Only classifiers need it; one of
+  sequences has none.
 - ``model.p_y_given_x`` is what :attr:`LoadedModel.predict` computes from
   ``model.input``. Only classifiers have it.
 """
@@ -88,7 +89,7 @@ def load_model(path, model_class=None):
         digits = predict(images).argmax(axis=1)
     """
     model = read_model(path, model_class)
-    if not hasattr(model, "p_y_given_x"):
+    if not (hasattr(model, "p_y_given_x") and hasattr(model, "example_shape")):
         return LoadedModel(model, None)
     probabilities = theano.function([model.input], model.p_y_given_x)
     one_at_a_time = threading.Lock()  # the function of Theano has one set of buffers
