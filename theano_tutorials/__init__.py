@@ -28,6 +28,7 @@ from theano_tutorials.lstm import LSTM, train_lstm
 from theano_tutorials.mlp import MLP, HiddenLayer, train_mlp
 from theano_tutorials.rbm import RBM, train_rbm
 from theano_tutorials.rnnrbm import RnnRbm, train_rnnrbm
+from theano_tutorials.rnnslu import RNNSLU, train_rnnslu
 from theano_tutorials.runs import draw_classifier, open_run
 from theano_tutorials.runs.parameters import load_parameters, save_parameters
 from theano_tutorials.runs.session import TrainingDiverged, TrainingInterrupted, TrainingResult
@@ -51,6 +52,7 @@ __all__ = [
     "LSTM",
     "MLP",
     "RBM",
+    "RNNSLU",
     "DatasetError",
     "DatasetWarning",
     "EarlyStopping",
@@ -94,5 +96,6 @@ __all__ = [
     "train_mlp",
     "train_rbm",
     "train_rnnrbm",
+    "train_rnnslu",
     "train_sda",
 ]

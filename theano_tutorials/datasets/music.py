@@ -14,6 +14,7 @@ _TICKS_PER_BEAT = 480
 _SECONDS_PER_BEAT = 0.5  # what a MIDI file has where it says nothing else
 _MAX_STEPS = 1_000_000  # of one piece; a damaged file may last for years
 _VELOCITY = 64
+_ROUNDING = 1e-6  # of times, in steps
 _INSTALL = "pip install 'theano_tutorials[music]'"
 
 
@@ -118,13 +119,16 @@ def _checked(roll, r):
 
 def _roll(notes, r, dt, name):
     # Notes are (start, end, number), in seconds.
-    n_steps = max((math.ceil(end / dt) for _, end, _ in notes), default=0)
+    def first_step(time):
+        return math.ceil(time / dt - _ROUNDING)
+
+    n_steps = max((first_step(end) for _, end, _ in notes), default=0)
     if n_steps > _MAX_STEPS:
         raise DatasetError(f"{name} lasts for {n_steps} steps of {dt} s: expected at most {_MAX_STEPS}")
     roll = np.zeros((n_steps, r[1] - r[0]), dtype=theano.config.floatX)
     for start, end, number in notes:
         if r[0] <= number < r[1]:
-            roll[math.ceil(start / dt - 1e-9) : math.ceil(end / dt - 1e-9), number - r[0]] = 1
+            roll[first_step(start) : first_step(end), number - r[0]] = 1
     return roll
 
 

@@ -52,7 +52,7 @@ def _as_array(part, n_bytes):
     """The array of a part of a pair: a pickled array, or a list of numbers or of rows."""
     if not isinstance(part, (list, tuple)):
         return part.array()
-    rows = [row.array() if isinstance(row, (_PickledArray, _PickledBuffer)) else row for row in part]
+    rows = [row.array() if isinstance(row, (PickledArray, PickledBuffer)) else row for row in part]
     lists = rows if rows and not isinstance(rows[0], (int, float)) else [rows]
     # A file has fewer numbers than bytes; a row that is there many times could be more than memory holds.
     size = len(lists) * max(map(np.size, lists) if isinstance(lists[0], np.ndarray) else map(len, lists))
@@ -79,7 +79,7 @@ class ArrayUnpickler(pickle._Unpickler):
         # Of anything else, such as the classes below, a state would replace attributes.
         state = self.stack.pop()
         target = self.stack[-1]
-        if not isinstance(target, (_PickledArray, _PickledDtype)):
+        if not isinstance(target, (PickledArray, _PickledDtype)):
             raise DatasetError(f"a state for a {type(target).__name__}: expected one for an array")
         target.__setstate__(state)
 
@@ -121,7 +121,7 @@ class _PickledDtype:
         return np.dtype(self.code).newbyteorder(self.byte_order)
 
 
-class _PickledArray:
+class PickledArray:
     """Stands for a ``numpy.ndarray`` in a pickle until its parts are checked."""
 
     def __init__(self, *_):
@@ -140,7 +140,7 @@ def _array_from_bytes(data, dtype, shape, order):
     return np.frombuffer(data, dtype=dtype.dtype()).reshape(shape, order=order)
 
 
-class _PickledBuffer:
+class PickledBuffer:
     """Stands for an array in a pickle of protocol 5."""
 
     def __init__(self, *arguments):
@@ -158,9 +158,9 @@ def _encode(text, encoding):
 
 
 _ADMITTED = {
-    ("multiarray", "_reconstruct"): _PickledArray,
-    ("numeric", "_frombuffer"): _PickledBuffer,
+    ("multiarray", "_reconstruct"): PickledArray,
+    ("numeric", "_frombuffer"): PickledBuffer,
     ("numpy", "dtype"): _PickledDtype,
-    ("numpy", "ndarray"): _PickledArray,
+    ("numpy", "ndarray"): PickledArray,
     ("_codecs", "encode"): _encode,
 }
