@@ -4,12 +4,14 @@
 ``REST`` the others, for tests/test_course.py and what is the same for all.
 """
 
+import pickle
 from typing import Callable, NamedTuple, Optional
 
 import numpy as np
 import theano.tensor as T
 
 import theano_tutorials as tutorials
+from theano_tutorials.datasets.music import write_midi
 
 
 class Tutorial(NamedTuple):
@@ -104,13 +106,56 @@ TUTORIALS = {
 }
 
 
+def some_of_mnist(folder):
+    """500, 100 and 100 examples, as a file."""
+    (x, y), _, (test_x, test_y) = tutorials.read_data("mnist")
+    path = folder / "some.npz"
+    np.savez(path, x_train=x[:600], y_train=y[:600], x_test=test_x[:100], y_test=test_y[:100])
+    return path
+
+
+def _some_music(folder):
+    roll = np.eye(12)[np.arange(50) % 12]
+    write_midi(folder / "scale.mid", roll, (60, 72))
+    write_midi(folder / "back.mid", roll[::-1], (60, 72))
+    return folder
+
+
+def _some_texts(folder):
+    # As the tutorial's imdb.pkl: the training set, and the test set.
+    rng = np.random.RandomState(0)
+    path = folder / "imdb.pkl"
+    with open(path, "wb") as file:
+        for n in (200, 60):
+            pickle.dump(
+                ([rng.randint(2, 20, size=rng.randint(2, 9)).tolist() for _ in range(n)], [0, 1] * (n // 2)), file
+            )
+    return path
+
+
+def _some_slots(folder):
+    # As a fold of ATIS.
+    rng = np.random.RandomState(0)
+    splits = []
+    for n in (20, 10, 10):
+        words = [rng.randint(5, size=rng.randint(1, 7)) for _ in range(n)]
+        labels = [sentence // 2 for sentence in words]
+        splits.append((words, labels, labels))
+    names = {"words2idx": dict(zip("abcde", range(5))), "labels2idx": {"O": 0, "B-x": 1, "I-x": 2}}
+    path = folder / "fold.pkl"
+    path.write_bytes(pickle.dumps((*splits, names)))
+    return path
+
+
 class Course(NamedTuple):
     """What tests/test_course.py has to know of a tutorial.
 
     ``train`` is its ``train_*`` or ``sample_*``; ``quick`` has arguments of one that
     takes a moment on some hundred images. ``lines`` are patterns of what that prints
     between the first line and the last, and ``figures`` what it draws. ``build()`` makes
-    a small model, and ``parameter_names`` are those of its parameters. ``first`` has
+    a small model, and ``parameter_names`` are those of its parameters. ``write_data``
+    puts a small data set into a folder, and returns its path; by default some of MNIST,
+    and None where there is no data. ``first`` has
     arguments by which the figures of the first epochs of the original come out, and
     ``figures_of_first`` these figures, in the order of the lines.
     """
@@ -121,6 +166,7 @@ class Course(NamedTuple):
     figures: list
     build: Optional[Callable] = None
     parameter_names: list = ()
+    write_data: Optional[Callable] = some_of_mnist
     first: Optional[dict] = None
     figures_of_first: list = ()
 
@@ -196,11 +242,39 @@ REST = {
         build=lambda: tutorials.DBN(_rng(), n_ins=6, hidden_layers_sizes=[5, 4], n_outs=3),
         parameter_names=_OF_A_STACK,
     ),
+    "rnnrbm": Course(
+        train=tutorials.train_rnnrbm,
+        quick={"n_epochs": 3, "n_hidden": 6, "n_hidden_recurrent": 5, "r": [60, 72], "batch_size": 20},
+        lines=[r"epoch \d, log-likelihood -\d+\.\d{6}"] * 3,
+        figures=["sample1.png", "sample2.png"],
+        build=lambda: tutorials.RnnRbm(n_hidden=3, n_hidden_recurrent=2, r=(60, 65)),
+        parameter_names=["W", "bv", "bh", "Wuh", "Wuv", "Wvu", "Wuu", "bu"],
+        write_data=_some_music,
+    ),
+    "lstm": Course(
+        train=tutorials.train_lstm,
+        quick={"n_epochs": 3, "dim_proj": 5, "n_words": 20, "batch_size": 10},
+        lines=[_VALIDATION, _TEST, _VALIDATION, f"(?:{_TEST})?", _VALIDATION, f"(?:{_TEST})?", *_ENDING],
+        figures=["learning_curve.png"],
+        build=lambda: tutorials.LSTM(_rng(), T.imatrix(), T.matrix(), n_words=6, dim_proj=3),
+        parameter_names=["Wemb", "lstm_W", "lstm_U", "lstm_b", "U", "b"],
+        write_data=_some_texts,
+    ),
+    "rnnslu": Course(
+        train=tutorials.train_rnnslu,
+        quick={"n_epochs": 3, "nhidden": 5, "emb_dimension": 3, "win": 3},
+        lines=[_VALIDATION, _TEST, _VALIDATION, f"(?:{_TEST})?", _VALIDATION, f"(?:{_TEST})?", *_ENDING],
+        figures=["learning_curve.png"],
+        build=lambda: tutorials.RNNSLU(nh=4, nc=3, ne=6, de=2, cs=3),
+        parameter_names=["emb", "wx", "wh", "w", "bh", "b", "h0"],
+        write_data=_some_slots,
+    ),
     "hmc": Course(
         train=tutorials.sample_hmc,
         quick={"n_burnin": 100, "n_samples": 200, "n_dimensions": 2},
         lines=[rf"{phase}, epoch \d, acceptance rate [01]\.\d{{6}}" for phase in ("burn-in", "sampling", "sampling")],
         figures=["samples.png"],
+        write_data=None,
         first={"n_burnin": 500, "n_samples": 100},
         figures_of_first=[0.991, 1.0, 0.990828, 0.907763, 0.904313],
     ),

@@ -5,11 +5,10 @@ import os
 import re
 import signal
 
-import numpy as np
 import pytest
 from models import REST, as_options
 
-from theano_tutorials import TrainingInterrupted, load_model, read_data
+from theano_tutorials import TrainingInterrupted, load_model
 from theano_tutorials.runs.parameters import named_parameters
 from theano_tutorials.runs.session import Session
 
@@ -18,17 +17,15 @@ pytestmark = pytest.mark.slow
 every_tutorial = pytest.mark.parametrize("name", REST)
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    """Some of MNIST: 500, 100 and 100 examples."""
-    path = tmp_path_factory.mktemp("data") / "some.npz"
-    (x, y), _, (test_x, test_y) = read_data("mnist")
-    np.savez(path, x_train=x[:600], y_train=y[:600], x_test=test_x[:100], y_test=test_y[:100])
-    return path
-
-
-def arguments_of(name, dataset):
-    return {**REST[name].quick, **({} if name == "hmc" else {"dataset": dataset})}
+@pytest.fixture
+def arguments(name, tmp_path):
+    """Those of a quick training, with a small data set."""
+    tutorial = REST[name]
+    if tutorial.write_data is None:
+        return tutorial.quick
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return {**tutorial.quick, "dataset": tutorial.write_data(folder)}
 
 
 def names_in(folder):
@@ -36,12 +33,10 @@ def names_in(folder):
 
 
 @every_tutorial
-def test_its_script_trains_prints_and_draws(name, run_script, dataset, tmp_path):
+def test_its_script_trains_prints_and_draws(name, run_script, arguments, tmp_path):
     tutorial = REST[name]
     folder = tmp_path / "run"
-    finished = run_script(
-        f"{tutorial.train.__name__}.py", "--output-dir", folder, *as_options(arguments_of(name, dataset))
-    )
+    finished = run_script(f"{tutorial.train.__name__}.py", "--output-dir", folder, *as_options(arguments))
     assert (finished.returncode, finished.stderr) == (0, "")
     first, *lines, last = finished.stdout.splitlines()
     assert first == f"Run directory: {folder}"
@@ -55,13 +50,12 @@ def test_its_script_trains_prints_and_draws(name, run_script, dataset, tmp_path)
     if tutorial.build:
         model, predict = load_model(folder)
         assert type(model) is type(tutorial.build())
-        assert (predict is None) == (not hasattr(model, "p_y_given_x"))
+        assert (predict is None) == (not hasattr(model, "example_shape"))
 
 
 @every_tutorial
-def test_a_signal_ends_it_and_it_goes_on_to_the_same_bits(name, dataset, tmp_path, monkeypatch):
+def test_a_signal_ends_it_and_it_goes_on_to_the_same_bits(name, arguments, tmp_path, monkeypatch):
     tutorial = REST[name]
-    arguments = arguments_of(name, dataset)
     tutorial.train(**arguments, output_dir=tmp_path / "whole")
     n_rows = sum(len(rows_of(path)) for path in (tmp_path / "whole").glob("*.csv"))
     record = Session.record

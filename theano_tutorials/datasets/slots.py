@@ -81,9 +81,13 @@ def _arrays(parts):
 
 class _UnpicklerOfDictionaries(ArrayUnpickler):
     # Of dictionaries with text as keys, whose hash takes no time.
-    def load_setitems(self):
+    def load_dict(self):
         items = self.pop_mark()
+        self.append({})
         self._set(items)
+
+    def load_setitems(self):
+        self._set(self.pop_mark())
 
     def load_setitem(self):
         value, key = self.stack.pop(), self.stack.pop()
@@ -97,6 +101,7 @@ class _UnpicklerOfDictionaries(ArrayUnpickler):
     dispatch: ClassVar = {
         **ArrayUnpickler.dispatch,
         pickle.EMPTY_DICT[0]: pickle._Unpickler.load_empty_dictionary,
+        pickle.DICT[0]: load_dict,
         pickle.SETITEM[0]: load_setitem,
         pickle.SETITEMS[0]: load_setitems,
     }
