@@ -22,7 +22,7 @@ import theano
 import theano.tensor as T
 from theano.sandbox.rng_mrg import MRG_RandomStreams
 
-from theano_tutorials.checks import require_counts, require_positive
+from theano_tutorials.checks import require_counts, require_parameter, require_positive
 from theano_tutorials.datasets.music import read_piano_rolls, write_midi
 from theano_tutorials.reprs import described
 from theano_tutorials.runs import MAIN_PHASE, console, open_run
@@ -167,6 +167,7 @@ class RnnRbm:
                 scale = 0.01 if name == "W" else 0.0001
                 value = np.zeros(shape) if is_bias else self._rng.normal(scale=scale, size=shape)
                 param = theano.shared(value.astype(theano.config.floatX), name=name)
+            require_parameter(name, param, shape)
             setattr(self, name, param)
         self.params = [getattr(self, name) for name in shapes]
 

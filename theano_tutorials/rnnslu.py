@@ -22,7 +22,7 @@ import numpy as np
 import theano
 import theano.tensor as T
 
-from theano_tutorials.checks import require_counts, require_positive
+from theano_tutorials.checks import require_counts, require_parameter, require_positive
 from theano_tutorials.datasets.slots import read_slots
 from theano_tutorials.reprs import described
 from theano_tutorials.runs import MAIN_PHASE, console, draw_curve, open_run
@@ -174,12 +174,16 @@ class RNNSLU:
         self.architecture = {name: int(n) for name, n in (("nh", nh), ("nc", nc), ("ne", ne), ("de", de), ("cs", cs))}
         rng = np.random.RandomState(345) if rng is None else rng
         weights = {"emb": (ne + 1, de), "wx": (de * cs, nh), "wh": (nh, nh), "w": (nh, nc)}
-        values = {name: 0.2 * rng.uniform(-1.0, 1.0, shape) for name, shape in weights.items()}
-        values.update({"bh": np.zeros(nh), "b": np.zeros(nc), "h0": np.zeros(nh)})
-        for name, value in values.items():
-            new = theano.shared(value.astype(theano.config.floatX), name=name)
-            setattr(self, name, new if parameters is None else parameters[name])
-        self.params = [getattr(self, name) for name in values]
+        shapes = {**weights, "bh": (nh,), "b": (nc,), "h0": (nh,)}
+        for name, shape in shapes.items():
+            if parameters is not None:
+                param = parameters[name]
+            else:
+                value = 0.2 * rng.uniform(-1.0, 1.0, shape) if name in weights else np.zeros(shape)
+                param = theano.shared(value.astype(theano.config.floatX), name=name)
+            require_parameter(name, param, shape)
+            setattr(self, name, param)
+        self.params = [getattr(self, name) for name in shapes]
 
         self.idxs = self.input = T.imatrix("idxs")
         x = self.emb[self.idxs].reshape((self.idxs.shape[0], de * cs))

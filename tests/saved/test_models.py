@@ -270,7 +270,7 @@ def test_a_model_that_is_no_classifier_has_no_predict(tmp_path):
 @pytest.mark.parametrize(
     ("saved", "model_class", "message"),
     [
-        (TwoLayers, None, "a model 'TwoLayers': expected MLP, LeNet5, LogisticRegression, or the class of the model"),
+        (TwoLayers, None, r"a model 'TwoLayers': expected DBN, LSTM, .*, or the class of the model"),
         (TwoLayers, MLP, "a model 'TwoLayers': expected MLP, or the class of the model as model_class"),
         (lambda sizes: LogisticRegression(T.matrix(), 6, 3), TwoLayers, "a model 'LogisticRegression': expected TwoL"),
         (Fails, Fails, "does not fit Fails: it has no parameter 'layers.7.W'"),
@@ -292,7 +292,7 @@ SIZES = {"n_in": 4, "n_out": 3}
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        ({}, "a model None: expected MLP, LeNet5, LogisticRegression"),
+        ({}, "a model None: expected DBN, LSTM, MLP"),
         ({"model": "ResNet", "architecture": SIZES}, "a model 'ResNet': expected"),
         ({"model": ["MLP"], "architecture": SIZES}, r"a model \['MLP'\]: expected"),
         ({"model": "LogisticRegression"}, "architecture None: expected that of LogisticRegression"),
@@ -309,6 +309,13 @@ SIZES = {"n_in": 4, "n_out": 3}
         ({"model": "LeNet5", "architecture": {"nkerns": [10**9, 10**9], "n_out": 3}}, "does not fit"),
         ({"model": "LeNet5", "architecture": {"nkerns": [20], "n_out": 3}}, "architecture"),
         ({"model": "LeNet5", "architecture": {"nkerns": 20, "n_out": 3}}, "architecture"),
+        ({"model": "dA", "architecture": {"n_visible": 10**15, "n_hidden": 10**15}}, "does not fit"),
+        ({"model": "FlatLogisticRegression", "architecture": {"n_in": 10**15, "n_out": 3}}, "does not fit"),
+        ({"model": "SdA", "architecture": {"n_ins": 4, "hidden_layers_sizes": 5, "n_outs": 3}}, "does not fit"),
+        (
+            {"model": "LSTM", "architecture": {"n_words": 10**15, "dim_proj": 10**15, "n_classes": 2}},
+            "does not fit",
+        ),
     ],
 )
 def test_nonsense_in_the_metadata_is_refused(metadata, message, tmp_path):
@@ -397,3 +404,27 @@ def test_a_model_of_any_content_is_refused_or_valid(name, changes, dropped, dama
     model = read_or_refuse(read_model, path)
     if model is not None:
         assert_small(model)
+
+
+RNNSLU_SHAPES = {"emb": (3, 2), "wx": (2, 4), "wh": (4, 4), "w": (4, 3), "bh": (4,), "b": (3,), "h0": (4,)}
+RNNRBM_SHAPES = {
+    **{"W": (5, 2), "bv": (5,), "bh": (2,), "Wuh": (3, 2), "Wuv": (3, 5), "Wvu": (5, 3)},
+    **{"Wuu": (3, 3), "bu": (3,)},
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "shapes", "architecture"),
+    [
+        ("RNNSLU", RNNSLU_SHAPES, {"nh": 4, "nc": 3, "ne": 10**15, "de": 10**15, "cs": 1}),
+        ("RnnRbm", RNNRBM_SHAPES, {"n_hidden": 10**15, "n_hidden_recurrent": 3, "r": [0, 5], "dt": 0.3}),
+        ("SdA", {"sigmoid_layers.0.W": (4, 3)}, {"n_ins": 4, "hidden_layers_sizes": [10**15], "n_outs": 3}),
+    ],
+)
+def test_nothing_is_allocated_for_a_size_that_is_made_up(model, shapes, architecture, tmp_path):
+    path = tmp_path / "model.safetensors"
+    write_tensors(
+        path, {name: float32(*shape) for name, shape in shapes.items()}, {"model": model, "architecture": architecture}
+    )
+    with pytest.raises(ValueError, match=f"does not fit {model}"):
+        load_model(path)
