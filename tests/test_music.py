@@ -48,6 +48,8 @@ def test_a_midi_file_of_several_tracks_and_tempos_is_sampled_in_seconds(tmp_path
     np.testing.assert_array_equal(roll, expected)
 
 
+@pytest.mark.one_python
+@pytest.mark.slow
 def test_the_chorales_are_those_of_bach():
     rolls = read_piano_rolls()
     assert len(rolls) == 350

@@ -232,9 +232,9 @@ class HMC_sampler:
         n_steps : int
             Number of leapfrog steps. At least 2.
         target_acceptance_rate, stepsize_dec, stepsize_min, stepsize_max, stepsize_inc
-            See :func:`hmc_updates`.
+            See :func:`theano_tutorials.hmc.hmc_updates`.
         avg_acceptance_slowness : float
-            See :func:`hmc_updates`. In [0, 1).
+            See :func:`theano_tutorials.hmc.hmc_updates`. In [0, 1).
         seed : int
             Seed of the velocities and of the acceptance.
 
@@ -351,7 +351,7 @@ def sample_hmc(
     Returns
     -------
     theano_tutorials.TrainingResult
-        Its model is an :class:`HMC_sampler` with three more attributes: ``samples``, a
+        Its model is an :class:`theano_tutorials.HMC_sampler` with three more attributes: ``samples``, a
         shared variable, floatX, (n_samples, n_chains, n_dimensions), which is a
         parameter of the run; ``mean`` and ``covariance`` of the distribution.
 

@@ -106,7 +106,7 @@ class RnnRbm:
     v : symbolic matrix, floatX, (n_steps, r[1] - r[0])
         A sequence.
     cost, monitor : scalar symbolic variables
-        See :func:`build_rbm`.
+        See :func:`theano_tutorials.rnnrbm.build_rbm`.
     v_sample : symbolic matrix
         The ends of the chains, which the gradient takes as constant.
     train_function : function

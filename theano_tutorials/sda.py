@@ -73,7 +73,7 @@ class StackedNetwork:
     p_y_given_x, y_pred, negative_log_likelihood
         The same as in ``logLayer``.
     architecture : dict
-        ``n_ins``, ``hidden_layers_sizes`` and ``n_outs``, for :meth:`from_parameters`.
+        ``n_ins``, ``hidden_layers_sizes`` and ``n_outs``, for ``from_parameters``.
     example_shape : tuple of int
         Shape of one example: ``(n_ins,)``.
 
@@ -188,7 +188,7 @@ class SdA(StackedNetwork):
     theano_rng : theano.tensor.shared_randomstreams.RandomStreams, optional
         Draws the corruption.
     n_ins, hidden_layers_sizes, n_outs, parameters
-        See :class:`StackedNetwork`.
+        See :class:`theano_tutorials.sda.StackedNetwork`.
     corruption_levels : sequence of float
         Kept as an attribute; the functions of the pretraining get theirs when they
         are called.
