@@ -16,13 +16,11 @@ explicit invariance during feature extraction", ICML 2011.
 """
 
 import numpy as np
-import theano
 import theano.tensor as T
 
-from theano_tutorials.checks import require_counts, require_ndim, require_not_negative, require_parameter
-from theano_tutorials.da import cross_entropies
+from theano_tutorials.checks import require_counts, require_ndim, require_not_negative
+from theano_tutorials.da import cross_entropies, tied_parameters
 from theano_tutorials.datasets import load_data
-from theano_tutorials.mlp import glorot_uniform
 from theano_tutorials.reprs import described
 from theano_tutorials.runs import MAIN_PHASE, draw_filters, open_run
 from theano_tutorials.training import minibatch_function, number_of_minibatches, pretrain, sgd_updates
@@ -76,21 +74,11 @@ class cA:
     """
 
     def __init__(self, numpy_rng, input=None, n_visible=784, n_hidden=100, n_batchsize=1, W=None, bhid=None, bvis=None):
-        require_counts(n_visible=n_visible, n_hidden=n_hidden, n_batchsize=n_batchsize)
-        if W is None:
-            weights = glorot_uniform(numpy_rng, n_visible, n_hidden, (n_visible, n_hidden), scale=4)
-            W = theano.shared(weights, name="W", borrow=True)
-        if bvis is None:
-            bvis = theano.shared(np.zeros(n_visible, dtype=theano.config.floatX), name="b_prime", borrow=True)
-        if bhid is None:
-            bhid = theano.shared(np.zeros(n_hidden, dtype=theano.config.floatX), name="b", borrow=True)
-        require_parameter("W", W, (n_visible, n_hidden))
-        require_parameter("bhid", bhid, (n_hidden,))
-        require_parameter("bvis", bvis, (n_visible,))
+        require_counts(n_batchsize=n_batchsize)
+        self.W, self.b, self.b_prime = tied_parameters(numpy_rng, n_visible, n_hidden, W, bhid, bvis)
         self.n_visible, self.n_hidden, self.n_batchsize = int(n_visible), int(n_hidden), int(n_batchsize)
         self.architecture = {name: getattr(self, name) for name in ("n_visible", "n_hidden", "n_batchsize")}
-        self.W, self.b, self.b_prime = W, bhid, bvis
-        self.W_prime = W.T
+        self.W_prime = self.W.T
         self.x = self.input = T.matrix("input") if input is None else input
         require_ndim(2, input=self.x)
         self.params = [self.W, self.b, self.b_prime]

@@ -28,6 +28,44 @@ from theano_tutorials.runs import MAIN_PHASE, draw_filters, open_run
 from theano_tutorials.training import minibatch_function, number_of_minibatches, pretrain, sgd_updates
 
 
+def tied_parameters(numpy_rng, n_visible, n_hidden, W=None, bhid=None, bvis=None):
+    """Weights and biases of an autoencoder whose way back has the transposed weights.
+
+    Parameters
+    ----------
+    numpy_rng : numpy.random.RandomState
+        Draws the weights, where these are not given.
+    n_visible, n_hidden : int
+        Number of inputs and of hidden units.
+    W, bhid, bvis : shared variables, optional
+        Those to use; see :class:`theano_tutorials.dA`.
+
+    Returns
+    -------
+    (shared variable, shared variable, shared variable)
+        ``W``, ``b`` and ``b_prime``.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is not a shared variable.
+    ValueError
+        If a size is below one or a given parameter has another shape.
+    """
+    require_counts(n_visible=n_visible, n_hidden=n_hidden)
+    if W is None:
+        weights = glorot_uniform(numpy_rng, n_visible, n_hidden, (n_visible, n_hidden), scale=4)
+        W = theano.shared(weights, name="W", borrow=True)
+    if bvis is None:
+        bvis = theano.shared(np.zeros(n_visible, dtype=theano.config.floatX), name="b_prime", borrow=True)
+    if bhid is None:
+        bhid = theano.shared(np.zeros(n_hidden, dtype=theano.config.floatX), name="b", borrow=True)
+    require_parameter("W", W, (n_visible, n_hidden))
+    require_parameter("bhid", bhid, (n_hidden,))
+    require_parameter("bvis", bvis, (n_visible,))
+    return W, bhid, bvis
+
+
 class dA:
     """Denoising autoencoder with tied weights.
 
@@ -74,23 +112,12 @@ class dA:
     def __init__(
         self, numpy_rng, theano_rng=None, input=None, n_visible=784, n_hidden=500, W=None, bhid=None, bvis=None
     ):
-        require_counts(n_visible=n_visible, n_hidden=n_hidden)
         if theano_rng is None:
             theano_rng = RandomStreams(numpy_rng.randint(2**30))
-        if W is None:
-            weights = glorot_uniform(numpy_rng, n_visible, n_hidden, (n_visible, n_hidden), scale=4)
-            W = theano.shared(weights, name="W", borrow=True)
-        if bvis is None:
-            bvis = theano.shared(np.zeros(n_visible, dtype=theano.config.floatX), name="b_prime", borrow=True)
-        if bhid is None:
-            bhid = theano.shared(np.zeros(n_hidden, dtype=theano.config.floatX), name="b", borrow=True)
-        require_parameter("W", W, (n_visible, n_hidden))
-        require_parameter("bhid", bhid, (n_hidden,))
-        require_parameter("bvis", bvis, (n_visible,))
+        self.W, self.b, self.b_prime = tied_parameters(numpy_rng, n_visible, n_hidden, W, bhid, bvis)
         self.n_visible, self.n_hidden = int(n_visible), int(n_hidden)
         self.architecture = {"n_visible": self.n_visible, "n_hidden": self.n_hidden}
-        self.W, self.b, self.b_prime = W, bhid, bvis
-        self.W_prime = W.T
+        self.W_prime = self.W.T
         self.theano_rng = theano_rng
         self.x = self.input = T.matrix("input") if input is None else input
         require_ndim(2, input=self.x)

@@ -1,6 +1,9 @@
 """Piano rolls: which notes sound at each time step, of Bach's chorales or of MIDI files."""
 
+import io
 import math
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +100,9 @@ def write_midi(path, roll, r=(21, 109), dt=0.3):
             before = now
     # The end, so that silence there is kept.
     track.append(mido.MetaMessage("end_of_track", time=max(0, round(len(roll) * ticks) - before)))
-    mido.MidiFile(ticks_per_beat=_TICKS_PER_BEAT, tracks=[track]).save(path)
+    content = io.BytesIO()
+    mido.MidiFile(ticks_per_beat=_TICKS_PER_BEAT, tracks=[track]).save(file=content)
+    _write_whole(path, content.getvalue())
 
 
 def _mido():
@@ -190,10 +195,22 @@ def _quarters_of(score):
 
 
 def _keep(cache, pieces):
+    content = io.BytesIO()
+    np.savez_compressed(content, *pieces)
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = cache.with_suffix(f".{id(pieces)}.npz")
-        np.savez_compressed(unfinished, *pieces)
-        unfinished.replace(cache)
+        _write_whole(cache, content.getvalue())
     except OSError:
         pass  # then it is parsed the next time, too
+
+
+def _write_whole(path, content):
+    # Under another name first: what has the name is whole.
+    with tempfile.NamedTemporaryFile(dir=Path(path).parent, prefix=".unfinished", delete=False) as file:
+        try:
+            file.write(content)
+            file.close()
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
