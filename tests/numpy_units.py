@@ -30,3 +30,19 @@ def stream(seed, number):
     for _ in range(number + 1):
         seed = seeds.randint(2**30)
     return np.random.RandomState(int(seed))
+
+
+def slopes(cost, params, step=1e-4):
+    """Differences of ``cost(params)`` for each element of each array: a list of arrays."""
+    found = []
+    for number, old in enumerate(params):
+        slope = np.zeros_like(old)
+        for place in np.ndindex(*old.shape):
+            around = []
+            for move in (step, -step):
+                moved = [array.copy() for array in params]
+                moved[number][place] += move
+                around.append(cost(moved))
+            slope[place] = (around[0] - around[1]) / (2 * step)
+        found.append(slope)
+    return found

@@ -25,7 +25,6 @@ import theano.tensor as T
 from theano.tensor.shared_randomstreams import RandomStreams
 
 from theano_tutorials.checks import require_counts, require_ndim, require_parameter
-from theano_tutorials.da import cross_entropies
 from theano_tutorials.datasets import load_data
 from theano_tutorials.mlp import glorot_uniform
 from theano_tutorials.reprs import described
@@ -254,7 +253,8 @@ class RBM:
             Activation of the visible units before the sigmoid. Theano needs it to
             compute the logarithm of a sigmoid without loss.
         """
-        return -T.mean(cross_entropies(self.input, T.nnet.sigmoid(pre_sigmoid_nv)))
+        nv_mean = T.nnet.sigmoid(pre_sigmoid_nv)
+        return T.mean(T.sum(self.input * T.log(nv_mean) + (1 - self.input) * T.log(1 - nv_mean), axis=1))
 
 
 def train_rbm(
