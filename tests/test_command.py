@@ -115,7 +115,7 @@ echo "${{COMPREPLY[@]}}"
     ("words", "expected"),
     [
         ("theano-tutorials p", "predict"),
-        ("theano-tutorials train l", "logreg logistic_cg lenet"),
+        ("theano-tutorials train l", "logreg logistic_cg lenet lstm"),
         ("theano-tutorials train mlp --n-h", "--n-hidden"),
     ],
 )

@@ -15,6 +15,7 @@ CHINESE = [ROOT / "docs" / "zh" / page.relative_to(ROOT / "docs") for page in EN
 each_page = pytest.mark.parametrize("page", ENGLISH, ids=lambda page: page.stem)
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 @each_page
 def test_its_python_runs_and_prints_what_the_page_shows(page, tmp_path):

@@ -21,7 +21,6 @@ import functools
 import numpy as np
 import theano
 import theano.tensor as T
-from scipy.optimize import fmin_cg
 
 from theano_tutorials.checks import require_counts, require_labels, require_ndim, require_parameter
 from theano_tutorials.datasets import load_data
@@ -173,6 +172,8 @@ def train_logistic_cg(
 
 
 def _minimize(functions, batch_gradient, classifier, n_epochs, run):
+    from scipy.optimize import fmin_cg  # here: half of a second at every start
+
     n_batches = functions.n_train_batches
 
     def at(theta):

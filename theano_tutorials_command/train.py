@@ -17,6 +17,7 @@ from theano_tutorials_command.errors import fail, interruptible
 from theano_tutorials_command.start import INTERRUPTED, add_device
 
 _VERBS = ("train", "sample")  # the first word of a function's name, and of the command
+_ONE_A_LAYER = ("hidden_layers_sizes", "corruption_levels")  # of any number of layers
 _NAMED = 6  # figures at most
 _OF_THE_RUN = ("dataset", "output_dir", "resume", "overwrite", "tensorboard")
 _COMPLETED = {"dataset": shtab.FILE, "output_dir": shtab.DIRECTORY}
@@ -38,7 +39,7 @@ class _Command:
                 dest=name,
                 default=parameter.default,
                 help=f"{descriptions[name]} (default: {shown})".replace("%", "%%"),
-                **_kind(parameter.default),
+                **_kind(name, parameter.default),
             )
             if name in _COMPLETED:
                 option.complete = _COMPLETED[name]
@@ -80,9 +81,9 @@ def _number(text):
 _number.__name__ = "number"  # argparse names it in its message
 
 
-def _kind(default):
+def _kind(name, default):
     if isinstance(default, tuple):
-        return {"metavar": "N", "type": _number, "nargs": "+"}
+        return {"metavar": "N", "type": _number, "nargs": "+" if name in _ONE_A_LAYER else len(default)}
     if isinstance(default, bool):
         return {"action": argparse.BooleanOptionalAction if default else "store_true"}
     if isinstance(default, (int, float)):
