@@ -11,6 +11,7 @@ from theano_tutorials.runs.parameters import named_parameters
 
 SIZES = {"n_ins": 12, "hidden_layers_sizes": [8, 5], "n_outs": 3}
 SEED = 9
+SMALL = {"hidden_layers_sizes": (4, 4, 4)}
 
 
 def points(n):
@@ -131,6 +132,15 @@ def test_fine_tuning_is_that_of_numpy(kind, datasets):
         (train_dbn, {"hidden_layers_sizes": ()}, "hidden_layers_sizes is empty: expected at least one layer"),
         (train_dbn, {"hidden_layers_sizes": (5, 0)}, r"hidden_layers_sizes\[1\] is 0: expected"),
         (train_dbn, {"epochs_of_patience": 0}, "epochs_of_patience is 0: expected"),
+        (
+            train_dbn,
+            {"batch_size": 20000, **SMALL},
+            "batch_size is 20000: expected at most 10000",
+        ),
+        (train_dbn, {"finetune_lr": 0, **SMALL}, "learning_rate is 0: expected a positive"),
+        (train_sda, {"pretrain_lr": -1}, "pretrain_lr is -1: expected a positive"),
+        (train_sda, {"improvement_threshold": 2, **SMALL}, "improvement_threshold is 2: expected"),
+        (train_dbn, {"n_epochs": 0}, "n_epochs is 0: expected"),
         (train_dbn, {"batch_size": 60001}, "batch_size is 60001: expected at most 50000, the number of training"),
     ],
 )

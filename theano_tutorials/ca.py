@@ -18,54 +18,32 @@ explicit invariance during feature extraction", ICML 2011.
 import numpy as np
 import theano.tensor as T
 
-from theano_tutorials.checks import require_counts, require_ndim, require_not_negative
-from theano_tutorials.da import cross_entropies, tied_parameters
+from theano_tutorials.checks import require_counts, require_not_negative
+from theano_tutorials.da import TiedAutoencoder, cross_entropies
 from theano_tutorials.datasets import load_data
-from theano_tutorials.reprs import described
 from theano_tutorials.runs import MAIN_PHASE, draw_filters, open_run
 from theano_tutorials.training import minibatch_function, number_of_minibatches, pretrain, sgd_updates
 
 
-class cA:
+class cA(TiedAutoencoder):
     """Contractive autoencoder with tied weights.
 
     Parameters
     ----------
-    numpy_rng : numpy.random.RandomState
-        Draws the weights, where these are not given.
-    input : symbolic matrix, floatX, (n_batchsize, n_visible), optional
-        Values in [0, 1]; by default a new variable.
-    n_visible, n_hidden : int
-        Number of inputs and of hidden units.
+    numpy_rng, input, n_visible, n_hidden, W, bhid, bvis
+        See :class:`theano_tutorials.da.TiedAutoencoder`, which says what its other
+        attributes are and what is raised.
     n_batchsize : int
         Number of examples in a minibatch.
-    W : shared variable, floatX, (n_visible, n_hidden), optional
-        Weights to use; by default new ones, as those of
-        :class:`theano_tutorials.dA`.
-    bhid, bvis : shared variables, floatX, (n_hidden,) and (n_visible,), optional
-        Biases of the hidden units and of the reconstruction; by default zero.
 
     Attributes
     ----------
-    params : list
-        ``[W, b, b_prime]``.
-    W_prime : symbolic matrix, floatX, (n_hidden, n_visible)
-        The transpose of ``W``.
-    x : symbolic matrix
-        The input; ``input`` is another name of it.
     L_rec : symbolic vector, floatX, (n_batchsize,)
         Cross-entropy of each example, after :meth:`get_cost_updates`.
     L_jacob : scalar symbolic variable, floatX
         ``||J||^2``, mean over the minibatch, after :meth:`get_cost_updates`.
     architecture : dict
         ``n_visible``, ``n_hidden`` and ``n_batchsize``, for :meth:`from_parameters`.
-
-    Raises
-    ------
-    TypeError
-        If ``input`` is not a matrix, or a parameter is not a shared variable.
-    ValueError
-        If a size is below one or a given parameter has another shape.
 
     Examples
     --------
@@ -75,26 +53,14 @@ class cA:
 
     def __init__(self, numpy_rng, input=None, n_visible=784, n_hidden=100, n_batchsize=1, W=None, bhid=None, bvis=None):
         require_counts(n_batchsize=n_batchsize)
-        self.W, self.b, self.b_prime = tied_parameters(numpy_rng, n_visible, n_hidden, W, bhid, bvis)
-        self.n_visible, self.n_hidden, self.n_batchsize = int(n_visible), int(n_hidden), int(n_batchsize)
-        self.architecture = {name: getattr(self, name) for name in ("n_visible", "n_hidden", "n_batchsize")}
-        self.W_prime = self.W.T
-        self.x = self.input = T.matrix("input") if input is None else input
-        require_ndim(2, input=self.x)
-        self.params = [self.W, self.b, self.b_prime]
-
-    def __repr__(self):
-        return described(self, **self.architecture)
+        super().__init__(numpy_rng, input, n_visible, n_hidden, W, bhid, bvis)
+        self.n_batchsize = self.architecture["n_batchsize"] = int(n_batchsize)
 
     @classmethod
     def from_parameters(cls, parameters, n_visible, n_hidden, n_batchsize):
         """Build a saved model from shared variables by name and from its ``architecture``."""
         given = (parameters[name] for name in ("W", "b", "b_prime"))
         return cls(None, T.matrix("x"), n_visible, n_hidden, n_batchsize, *given)
-
-    def get_hidden_values(self, input):
-        """Code of an input: floatX, (n_examples, n_hidden)."""
-        return T.nnet.sigmoid(T.dot(input, self.W) + self.b)
 
     def get_jacobian(self, hidden, W):
         """Derivative of the code with respect to the input: floatX, (n_batchsize, n_visible, n_hidden).
@@ -107,10 +73,6 @@ class cA:
         """
         slope = T.reshape(hidden * (1 - hidden), (self.n_batchsize, 1, self.n_hidden))
         return slope * T.reshape(W, (1, self.n_visible, self.n_hidden))
-
-    def get_reconstructed_input(self, hidden):
-        """Reconstruction from a code: floatX, (n_examples, n_visible), in (0, 1)."""
-        return T.nnet.sigmoid(T.dot(hidden, self.W_prime) + self.b_prime)
 
     def get_cost_updates(self, contraction_level, learning_rate):
         """Cost of a minibatch, and the updates of one step of gradient descent.

@@ -28,55 +28,15 @@ from theano_tutorials.runs import MAIN_PHASE, draw_filters, open_run
 from theano_tutorials.training import minibatch_function, number_of_minibatches, pretrain, sgd_updates
 
 
-def tied_parameters(numpy_rng, n_visible, n_hidden, W=None, bhid=None, bvis=None):
-    """Weights and biases of an autoencoder whose way back has the transposed weights.
+class TiedAutoencoder:
+    """Autoencoder whose way back has the transposed weights: what dA and cA have in common.
 
     Parameters
     ----------
     numpy_rng : numpy.random.RandomState
         Draws the weights, where these are not given.
-    n_visible, n_hidden : int
-        Number of inputs and of hidden units.
-    W, bhid, bvis : shared variables, optional
-        Those to use; see :class:`theano_tutorials.dA`.
-
-    Returns
-    -------
-    (shared variable, shared variable, shared variable)
-        ``W``, ``b`` and ``b_prime``.
-
-    Raises
-    ------
-    TypeError
-        If a parameter is not a shared variable.
-    ValueError
-        If a size is below one or a given parameter has another shape.
-    """
-    require_counts(n_visible=n_visible, n_hidden=n_hidden)
-    if W is None:
-        weights = glorot_uniform(numpy_rng, n_visible, n_hidden, (n_visible, n_hidden), scale=4)
-        W = theano.shared(weights, name="W", borrow=True)
-    if bvis is None:
-        bvis = theano.shared(np.zeros(n_visible, dtype=theano.config.floatX), name="b_prime", borrow=True)
-    if bhid is None:
-        bhid = theano.shared(np.zeros(n_hidden, dtype=theano.config.floatX), name="b", borrow=True)
-    require_parameter("W", W, (n_visible, n_hidden))
-    require_parameter("bhid", bhid, (n_hidden,))
-    require_parameter("bvis", bvis, (n_visible,))
-    return W, bhid, bvis
-
-
-class dA:
-    """Denoising autoencoder with tied weights.
-
-    Parameters
-    ----------
-    numpy_rng : numpy.random.RandomState
-        Draws the seed of ``theano_rng`` and then the weights, where these are not given.
-    theano_rng : theano.tensor.shared_randomstreams.RandomStreams, optional
-        Draws the corruption.
-    input : symbolic matrix, floatX, (n_examples, n_visible), optional
-        Values in [0, 1]; by default a new variable.
+    input : symbolic matrix, floatX, (n_examples, n_visible), or None for a new variable
+        Values in [0, 1].
     n_visible, n_hidden : int
         Number of inputs and of hidden units.
     W : shared variable, floatX, (n_visible, n_hidden), optional
@@ -94,7 +54,7 @@ class dA:
     x : symbolic matrix
         The input; ``input`` is another name of it.
     architecture : dict
-        ``n_visible`` and ``n_hidden``, for :meth:`from_parameters`.
+        ``n_visible`` and ``n_hidden``, for ``from_parameters``.
 
     Raises
     ------
@@ -102,6 +62,52 @@ class dA:
         If ``input`` is not a matrix, or a parameter is not a shared variable.
     ValueError
         If a size is below one or a given parameter has another shape.
+    """
+
+    def __init__(self, numpy_rng, input, n_visible, n_hidden, W=None, bhid=None, bvis=None):
+        require_counts(n_visible=n_visible, n_hidden=n_hidden)
+        if W is None:
+            weights = glorot_uniform(numpy_rng, n_visible, n_hidden, (n_visible, n_hidden), scale=4)
+            W = theano.shared(weights, name="W", borrow=True)
+        if bvis is None:
+            bvis = theano.shared(np.zeros(n_visible, dtype=theano.config.floatX), name="b_prime", borrow=True)
+        if bhid is None:
+            bhid = theano.shared(np.zeros(n_hidden, dtype=theano.config.floatX), name="b", borrow=True)
+        require_parameter("W", W, (n_visible, n_hidden))
+        require_parameter("bhid", bhid, (n_hidden,))
+        require_parameter("bvis", bvis, (n_visible,))
+        self.n_visible, self.n_hidden = int(n_visible), int(n_hidden)
+        self.architecture = {"n_visible": self.n_visible, "n_hidden": self.n_hidden}
+        self.W, self.b, self.b_prime = W, bhid, bvis
+        self.W_prime = self.W.T
+        self.x = self.input = T.matrix("input") if input is None else input
+        require_ndim(2, input=self.x)
+        self.params = [self.W, self.b, self.b_prime]
+
+    def __repr__(self):
+        return described(self, **self.architecture)
+
+    def get_hidden_values(self, input):
+        """Code of an input: floatX, (n_examples, n_hidden)."""
+        return T.nnet.sigmoid(T.dot(input, self.W) + self.b)
+
+    def get_reconstructed_input(self, hidden):
+        """Reconstruction from a code: floatX, (n_examples, n_visible), in (0, 1)."""
+        return T.nnet.sigmoid(T.dot(hidden, self.W_prime) + self.b_prime)
+
+
+class dA(TiedAutoencoder):
+    """Denoising autoencoder with tied weights.
+
+    Parameters
+    ----------
+    numpy_rng : numpy.random.RandomState
+        Draws the seed of ``theano_rng`` and then the weights, where these are not given.
+    theano_rng : theano.tensor.shared_randomstreams.RandomStreams, optional
+        Draws the corruption.
+    input, n_visible, n_hidden, W, bhid, bvis
+        See :class:`theano_tutorials.da.TiedAutoencoder`, which says what its attributes
+        are and what is raised.
 
     Examples
     --------
@@ -114,17 +120,8 @@ class dA:
     ):
         if theano_rng is None:
             theano_rng = RandomStreams(numpy_rng.randint(2**30))
-        self.W, self.b, self.b_prime = tied_parameters(numpy_rng, n_visible, n_hidden, W, bhid, bvis)
-        self.n_visible, self.n_hidden = int(n_visible), int(n_hidden)
-        self.architecture = {"n_visible": self.n_visible, "n_hidden": self.n_hidden}
-        self.W_prime = self.W.T
+        super().__init__(numpy_rng, input, n_visible, n_hidden, W, bhid, bvis)
         self.theano_rng = theano_rng
-        self.x = self.input = T.matrix("input") if input is None else input
-        require_ndim(2, input=self.x)
-        self.params = [self.W, self.b, self.b_prime]
-
-    def __repr__(self):
-        return described(self, **self.architecture)
 
     @classmethod
     def from_parameters(cls, parameters, n_visible, n_hidden):
@@ -139,14 +136,6 @@ class dA:
         """
         kept = self.theano_rng.binomial(size=input.shape, n=1, p=1 - corruption_level, dtype=theano.config.floatX)
         return kept * input
-
-    def get_hidden_values(self, input):
-        """Code of an input: floatX, (n_examples, n_hidden)."""
-        return T.nnet.sigmoid(T.dot(input, self.W) + self.b)
-
-    def get_reconstructed_input(self, hidden):
-        """Reconstruction from a code: floatX, (n_examples, n_visible), in (0, 1)."""
-        return T.nnet.sigmoid(T.dot(hidden, self.W_prime) + self.b_prime)
 
     def get_cost_updates(self, corruption_level, learning_rate):
         """Cost of a minibatch, and the updates of one step of gradient descent.

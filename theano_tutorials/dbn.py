@@ -16,12 +16,12 @@ import theano
 import theano.tensor as T
 from theano.tensor.shared_randomstreams import RandomStreams
 
-from theano_tutorials.checks import require_counts
+from theano_tutorials.checks import require_counts, require_positive
 from theano_tutorials.datasets import load_data
 from theano_tutorials.rbm import RBM
-from theano_tutorials.runs import console, open_run
+from theano_tutorials.runs import console, draw_classifier, open_run
 from theano_tutorials.sda import StackedNetwork
-from theano_tutorials.training import minibatch, number_of_minibatches, pretrain, with_arguments
+from theano_tutorials.training import EarlyStopping, minibatch, number_of_minibatches, pretrain, train, with_arguments
 
 
 class DBN(StackedNetwork):
@@ -161,7 +161,8 @@ def train_dbn(
     a test error of 1.34 %.
     """
     arguments = dict(locals())
-    require_counts(epochs_of_patience=epochs_of_patience, pretraining_epochs=pretraining_epochs)
+    require_counts(epochs_of_patience=epochs_of_patience, pretraining_epochs=pretraining_epochs, n_epochs=n_epochs)
+    require_positive(pretrain_lr=pretrain_lr)
     datasets = load_data(dataset)
     train_x, _ = datasets[0]
     n_batches = number_of_minibatches(train_x, batch_size)
@@ -170,12 +171,18 @@ def train_dbn(
     rng = np.random.RandomState(seed)
     network = DBN(rng, None, datasets.n_features, hidden_layers_sizes, datasets.n_classes)
 
+    # Before the pretraining, which takes hours, so that a bad argument is an error at once.
+    functions = network.finetune_functions(datasets, batch_size, finetune_lr)
+    patience = epochs_of_patience * functions.n_train_batches
+    early_stopping = EarlyStopping(patience, patience_increase, improvement_threshold)
+
     with run:
         for i, function in enumerate(network.pretraining_functions(train_x, batch_size, k)):
             step = with_arguments(function, lr=pretrain_lr)
             pretrain(step, network, n_batches, pretraining_epochs, run, f"pretraining-layer-{i}")
-        rule = patience_increase, improvement_threshold
-        return network.finetune(datasets, batch_size, finetune_lr, epochs_of_patience, rule, n_epochs, run)
+        result = train(functions, network, early_stopping, n_epochs, run)
+        draw_classifier(run, network, network.sigmoid_layers[0].W, datasets, batch_size)
+    return result
 
 
 ORIGINAL_NAMES = {"DBN": {"DBN": DBN, "test_DBN": train_dbn}}

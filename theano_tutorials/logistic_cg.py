@@ -200,19 +200,8 @@ def _minimize(functions, batch_gradient, classifier, n_epochs, run):
             for _ in session.minibatches():
                 session.note_cost(cost_of(theta))
                 loss = mean_loss(functions.validate, functions.n_valid_batches)
-                test_loss = None
-                if loss < early_stopping.best_loss:
-                    early_stopping.best_loss, early_stopping.best_iteration = loss, state.iteration + 1
-                    test_loss = state.test_loss = mean_loss(functions.test, functions.n_test_batches)
-                    state.keep_parameters()
-                session.record(
-                    console.validation_lines(session.epoch, n_batches, n_batches, loss, test_loss),
-                    epoch=session.epoch,
-                    iteration=state.iteration + 1,
-                    cost=session.mean_cost(1),
-                    validation_error=loss,
-                    test_error=test_loss,
-                    seconds=session.seconds(),
+                session.record_validation(
+                    n_batches, n_batches, loss, lambda: mean_loss(functions.test, functions.n_test_batches), 1
                 )
 
         if n_before < n_epochs:

@@ -30,9 +30,9 @@ from theano_tutorials.checks import (
     require_labels,
     require_ndim,
     require_not_negative,
-    require_parameter,
 )
 from theano_tutorials.datasets.texts import read_texts
+from theano_tutorials.mlp import shared_parameters
 from theano_tutorials.reprs import described
 from theano_tutorials.runs import console, draw_curve, open_run
 from theano_tutorials.training import EarlyStopping, Functions, in_order, train
@@ -104,12 +104,9 @@ class LSTM:
         self.mask = mask
         sizes = {"n_words": n_words, "dim_proj": dim_proj, "n_classes": n_classes}
         self.architecture = {name: int(size) for name, size in sizes.items()}
-        values = _initial_values(rng, n_words, dim_proj, n_classes) if parameters is None else {}
-        for name, shape in _shapes(n_words, dim_proj, n_classes).items():
-            param = theano.shared(values[name], name=name) if parameters is None else parameters[name]
-            require_parameter(name, param, shape)
-            setattr(self, name, param)
-        self.params = [getattr(self, name) for name in _shapes(1, 1, 1)]
+        found = shared_parameters(_shapes(n_words, dim_proj, n_classes), parameters, functools.partial(_initial, rng))
+        vars(self).update(found)
+        self.params = list(found.values())
 
         n_steps, n_examples = x.shape
         embedded = self.Wemb[x.flatten()].reshape((n_steps, n_examples, dim_proj))
@@ -179,19 +176,13 @@ def _shapes(n_words, dim_proj, n_classes):
     }
 
 
-def _initial_values(rng, n_words, dim_proj, n_classes):
-    def orthogonal(_):
-        return np.linalg.svd(rng.randn(dim_proj, dim_proj))[0]
-
-    values = {
-        "Wemb": 0.01 * rng.rand(n_words, dim_proj),
-        "lstm_W": np.concatenate([*map(orthogonal, range(4))], axis=1),
-        "lstm_U": np.concatenate([*map(orthogonal, range(4))], axis=1),
-        "lstm_b": np.zeros(4 * dim_proj),
-        "U": 0.01 * rng.randn(dim_proj, n_classes),
-        "b": np.zeros(n_classes),
-    }
-    return {name: value.astype(theano.config.floatX) for name, value in values.items()}
+def _initial(rng, name, shape):
+    if name in ("lstm_W", "lstm_U"):
+        n = shape[0]
+        return np.concatenate([np.linalg.svd(rng.randn(n, n))[0] for _ in range(4)], axis=1)
+    if name == "Wemb":
+        return 0.01 * rng.rand(*shape)
+    return 0.01 * rng.randn(*shape) if name == "U" else np.zeros(shape)
 
 
 def adadelta_updates(cost, params):

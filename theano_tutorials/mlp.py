@@ -52,6 +52,39 @@ def glorot_uniform(rng, fan_in, fan_out, shape, scale=1):
     return np.asarray(rng.uniform(low=-bound, high=bound, size=shape), dtype=theano.config.floatX)
 
 
+def shared_parameters(shapes, given, draw):
+    """Shared variables of a model by name: those that are given, or new ones.
+
+    Parameters
+    ----------
+    shapes : dict of str to tuple of int
+        Shape of each parameter.
+    given : dict of str to shared variable, or None
+        Parameters to use; None for new ones.
+    draw : function
+        From a name and a shape to the initial value. Called in the order of ``shapes``.
+
+    Returns
+    -------
+    dict of str to shared variable, floatX
+
+    Raises
+    ------
+    TypeError
+        If a given parameter is not a shared variable.
+    ValueError
+        If a given parameter has another shape.
+    """
+    parameters = {}
+    for name, shape in shapes.items():
+        if given is None:
+            parameters[name] = theano.shared(np.asarray(draw(name, shape), dtype=theano.config.floatX), name=name)
+        else:
+            parameters[name] = given[name]
+        require_parameter(name, parameters[name], shape)
+    return parameters
+
+
 class HiddenLayer:
     """Fully connected layer: ``activation(input W + b)``.
 

@@ -22,8 +22,9 @@ import theano
 import theano.tensor as T
 from theano.sandbox.rng_mrg import MRG_RandomStreams
 
-from theano_tutorials.checks import require_counts, require_parameter, require_positive
+from theano_tutorials.checks import require_counts, require_positive
 from theano_tutorials.datasets.music import read_piano_rolls, write_midi
+from theano_tutorials.mlp import shared_parameters
 from theano_tutorials.reprs import described
 from theano_tutorials.runs import MAIN_PHASE, console, open_run
 from theano_tutorials.training import in_order, pretrain, sgd_updates
@@ -159,17 +160,14 @@ class RnnRbm:
             "Wuu": (n_hidden_recurrent, n_hidden_recurrent),
             "bu": (n_hidden_recurrent,),
         }
-        for name, shape in shapes.items():
-            if given is not None:
-                param = given[name]
-            else:
-                is_bias = len(shape) == 1
-                scale = 0.01 if name == "W" else 0.0001
-                value = np.zeros(shape) if is_bias else self._rng.normal(scale=scale, size=shape)
-                param = theano.shared(value.astype(theano.config.floatX), name=name)
-            require_parameter(name, param, shape)
-            setattr(self, name, param)
-        self.params = [getattr(self, name) for name in shapes]
+
+        def draw(name, shape):
+            is_bias = len(shape) == 1
+            return np.zeros(shape) if is_bias else self._rng.normal(scale=0.01 if name == "W" else 0.0001, size=shape)
+
+        found = shared_parameters(shapes, given, draw)
+        vars(self).update(found)
+        self.params = list(found.values())
 
     def _build(self, streams, lr):
         n_visible = self.r[1] - self.r[0]

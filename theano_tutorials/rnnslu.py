@@ -22,13 +22,14 @@ import numpy as np
 import theano
 import theano.tensor as T
 
-from theano_tutorials.checks import require_counts, require_parameter, require_positive
+from theano_tutorials.checks import require_counts, require_labels, require_positive
 from theano_tutorials.datasets.slots import read_slots
+from theano_tutorials.mlp import shared_parameters
 from theano_tutorials.reprs import described
 from theano_tutorials.runs import MAIN_PHASE, console, draw_curve, open_run
 from theano_tutorials.runs.session import Session
 from theano_tutorials.runs.state import TrainingState
-from theano_tutorials.training import EarlyStopping, in_order
+from theano_tutorials.training import EarlyStopping, in_order, sgd_updates
 
 _EPOCHS_UNTIL_DECAY = 10
 _SMALLEST_RATE = 1e-5
@@ -175,15 +176,13 @@ class RNNSLU:
         rng = np.random.RandomState(345) if rng is None else rng
         weights = {"emb": (ne + 1, de), "wx": (de * cs, nh), "wh": (nh, nh), "w": (nh, nc)}
         shapes = {**weights, "bh": (nh,), "b": (nc,), "h0": (nh,)}
-        for name, shape in shapes.items():
-            if parameters is not None:
-                param = parameters[name]
-            else:
-                value = 0.2 * rng.uniform(-1.0, 1.0, shape) if name in weights else np.zeros(shape)
-                param = theano.shared(value.astype(theano.config.floatX), name=name)
-            require_parameter(name, param, shape)
-            setattr(self, name, param)
-        self.params = [getattr(self, name) for name in shapes]
+
+        def draw(name, shape):
+            return 0.2 * rng.uniform(-1.0, 1.0, shape) if name in weights else np.zeros(shape)
+
+        found = shared_parameters(shapes, parameters, draw)
+        vars(self).update(found)
+        self.params = list(found.values())
 
         self.idxs = self.input = T.imatrix("idxs")
         x = self.emb[self.idxs].reshape((self.idxs.shape[0], de * cs))
@@ -196,13 +195,11 @@ class RNNSLU:
         self.y_pred = T.argmax(self.p_y_given_x_sentence, axis=1)
 
         y, lr = T.ivector("y_sentence"), T.scalar("lr")
-        nll = -T.mean(T.log(self.p_y_given_x_sentence)[T.arange(x.shape[0]), y])
-        updates = [(param, param - lr * gradient) for param, gradient in zip(self.params, T.grad(nll, self.params))]
+        nll = self.negative_log_likelihood(y)
         with console.said_if_slow("Compiling"):
             self.classify = theano.function([self.idxs], self.y_pred)
-            self.sentence_train = theano.function([self.idxs, y, lr], nll, updates=updates)
-            lengths = T.sqrt((self.emb**2).sum(axis=1)).dimshuffle(0, "x")
-            self.normalize = theano.function([], [], updates=[(self.emb, self.emb / lengths)])
+            self.sentence_train = theano.function([self.idxs, y, lr], nll, updates=sgd_updates(nll, self.params, lr))
+            self.normalize = theano.function([], [], updates=[(self.emb, _of_length_one(self.emb))])
 
     def __repr__(self):
         return described(self, **self.architecture)
@@ -211,6 +208,17 @@ class RNNSLU:
     def from_parameters(cls, parameters, nh, nc, ne, de, cs):
         """Build a saved model from shared variables by name and from its ``architecture``."""
         return cls(nh, nc, ne, de, cs, parameters=parameters)
+
+    def negative_log_likelihood(self, y):
+        """Mean of ``-log P(Y = y | x)`` over the words of a sentence, in nats.
+
+        Parameters
+        ----------
+        y : symbolic vector of integers, (n_words,)
+            The true labels.
+        """
+        require_labels(y)
+        return -T.mean(T.log(self.p_y_given_x_sentence)[T.arange(y.shape[0]), y])
 
     def train(self, x, y, window_size, learning_rate):
         """Make an update for a sentence, and scale the embeddings.
@@ -232,6 +240,10 @@ class RNNSLU:
         cost = self.sentence_train(windows, np.asarray(y, dtype="int32"), learning_rate)
         self.normalize()
         return cost
+
+
+def _of_length_one(embeddings):
+    return embeddings / T.sqrt((embeddings**2).sum(axis=1)).dimshuffle(0, "x")
 
 
 def train_rnnslu(
@@ -309,7 +321,7 @@ def _fit(model, slots, lr, n_epochs, decay, seed, run):
         [(np.array(contextwin(words, win), dtype="int32"), labels) for words, labels in zip(*split)]
         for split in zip(slots.sentences, slots.labels)
     ]
-    update, halve, n_updates = _compiled(model, lr)
+    update, halve, rate, n_updates = _compiled(model, lr)
 
     def epochs():
         order = list(splits[0])
@@ -329,26 +341,18 @@ def _fit(model, slots, lr, n_epochs, decay, seed, run):
     step = in_order(update, n_updates, n_batches, epochs())
     early_stopping = EarlyStopping(patience=2)  # keeps the best; the step size ends the training
     state = TrainingState(model, [update, halve], early_stopping)
-    rate = halve.maker.inputs[0].variable
     with Session(MAIN_PHASE, state, n_batches, n_epochs, run) as session:
         while session.epoch < n_epochs and not session.done:
             for index in session.minibatches():
                 session.note_cost(step(index))
                 if index + 1 < n_batches:
                     continue
-                loss, test_loss = loss_on(splits[1]), None
-                if loss < early_stopping.best_loss:
-                    early_stopping.best_loss, early_stopping.best_iteration = loss, state.iteration + 1
-                    test_loss = state.test_loss = loss_on(splits[2])
-                    state.keep_parameters()
-                session.record(
-                    console.validation_lines(session.epoch, n_batches, n_batches, loss, test_loss),
-                    epoch=session.epoch,
-                    iteration=state.iteration + 1,
-                    cost=session.mean_cost(n_batches),
-                    validation_error=loss,
-                    test_error=test_loss,
-                    seconds=session.seconds(),
+                session.record_validation(
+                    n_batches,
+                    n_batches,
+                    loss_on(splits[1]),
+                    lambda: loss_on(splits[2]),
+                    n_batches,
                     learning_rate=float(rate.get_value()),
                 )
                 best_epoch = early_stopping.best_iteration // n_batches
@@ -364,15 +368,14 @@ def _compiled(model, lr):
     rate = theano.shared(np.asarray(lr, dtype=theano.config.floatX), name="learning_rate")
     n_updates = theano.shared(np.asarray(0), name="n_updates")
     y = T.ivector("y")
-    nll = -T.mean(T.log(model.p_y_given_x_sentence)[T.arange(y.shape[0]), y])
-    updates = {param: param - rate * gradient for param, gradient in zip(model.params, T.grad(nll, model.params))}
-    new = updates[model.emb]
-    updates[model.emb] = new / T.sqrt((new**2).sum(axis=1)).dimshuffle(0, "x")
+    nll = model.negative_log_likelihood(y)
+    updates = dict(sgd_updates(nll, model.params, rate))
+    updates[model.emb] = _of_length_one(updates[model.emb])
     updates[n_updates] = n_updates + 1
     with console.said_if_slow("Compiling"):
         update = theano.function([model.idxs, y], nll, updates=list(updates.items()))
         halve = theano.function([], [], updates=[(rate, rate / 2)])
-    return update, halve, n_updates
+    return update, halve, rate, n_updates
 
 
 ORIGINAL_NAMES = {"rnnslu": {"RNNSLU": RNNSLU, "contextwin": contextwin, "main": train_rnnslu}}

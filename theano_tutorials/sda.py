@@ -23,7 +23,7 @@ import theano
 import theano.tensor as T
 from theano.tensor.shared_randomstreams import RandomStreams
 
-from theano_tutorials.checks import require_counts, require_fraction
+from theano_tutorials.checks import require_counts, require_fraction, require_positive
 from theano_tutorials.da import dA
 from theano_tutorials.datasets import load_data
 from theano_tutorials.logreg import LogisticRegression
@@ -137,7 +137,7 @@ class StackedNetwork:
         ValueError
             If the batch size is below one or above the size of the smallest set.
         """
-        functions = self._finetune_functions(datasets, batch_size, learning_rate)
+        functions = self.finetune_functions(datasets, batch_size, learning_rate)
 
         def validate():
             return [functions.validate(i) for i in range(functions.n_valid_batches)]
@@ -147,35 +147,10 @@ class StackedNetwork:
 
         return functions.train, validate, test
 
-    def _finetune_functions(self, datasets, batch_size, learning_rate):
+    def finetune_functions(self, datasets, batch_size, learning_rate):
+        """Compile the same for :func:`theano_tutorials.train`: :class:`theano_tutorials.Functions`."""
         updates = sgd_updates(self.finetune_cost, self.params, learning_rate)
         return compile_functions(self.x, self.y, self.finetune_cost, self.errors, updates, datasets, batch_size)
-
-    def finetune(self, datasets, batch_size, learning_rate, epochs_of_patience, rule, n_epochs, run):
-        """Train all layers as a classifier, with early stopping, and draw the figures of a classifier.
-
-        Parameters
-        ----------
-        datasets : theano_tutorials.datasets.Splits
-        batch_size : int
-        learning_rate : float
-        epochs_of_patience : int
-            The patience at the beginning, in epochs.
-        rule : tuple of float
-            ``patience_increase`` and ``improvement_threshold``; see
-            :class:`theano_tutorials.EarlyStopping`.
-        n_epochs : int
-        run : theano_tutorials.runs.directory.Run
-
-        Returns
-        -------
-        theano_tutorials.TrainingResult
-        """
-        functions = self._finetune_functions(datasets, batch_size, learning_rate)
-        early_stopping = EarlyStopping(epochs_of_patience * functions.n_train_batches, *rule)
-        result = train(functions, self, early_stopping, n_epochs, run)
-        draw_classifier(run, self, self.sigmoid_layers[0].W, datasets, batch_size)
-        return result
 
 
 class SdA(StackedNetwork):
@@ -331,7 +306,8 @@ def train_sda(
             "hidden layer"
         )
     require_fraction(**{f"corruption_levels[{i}]": level for i, level in enumerate(corruption_levels)})
-    require_counts(epochs_of_patience=epochs_of_patience, pretraining_epochs=pretraining_epochs)
+    require_counts(epochs_of_patience=epochs_of_patience, pretraining_epochs=pretraining_epochs, n_epochs=n_epochs)
+    require_positive(pretrain_lr=pretrain_lr)
     datasets = load_data(dataset)
     train_x, _ = datasets[0]
     n_batches = number_of_minibatches(train_x, batch_size)
@@ -341,13 +317,19 @@ def train_sda(
     sizes = datasets.n_features, hidden_layers_sizes, datasets.n_classes
     network = SdA(rng, None, *sizes, corruption_levels)
 
+    # Before the pretraining, which takes hours, so that a bad argument is an error at once.
+    functions = network.finetune_functions(datasets, batch_size, finetune_lr)
+    patience = epochs_of_patience * functions.n_train_batches
+    early_stopping = EarlyStopping(patience, patience_increase, improvement_threshold)
+
     with run:
-        functions = network.pretraining_functions(train_x, batch_size)
-        for i, (function, level) in enumerate(zip(functions, corruption_levels)):
+        pretraining = network.pretraining_functions(train_x, batch_size)
+        for i, (function, level) in enumerate(zip(pretraining, corruption_levels)):
             step = with_arguments(function, corruption=level, lr=pretrain_lr)
             pretrain(step, network, n_batches, pretraining_epochs, run, f"pretraining-layer-{i}")
-        rule = patience_increase, improvement_threshold
-        return network.finetune(datasets, batch_size, finetune_lr, epochs_of_patience, rule, n_epochs, run)
+        result = train(functions, network, early_stopping, n_epochs, run)
+        draw_classifier(run, network, network.sigmoid_layers[0].W, datasets, batch_size)
+    return result
 
 
 ORIGINAL_NAMES = {"SdA": {"SdA": SdA, "test_SdA": train_sda}}

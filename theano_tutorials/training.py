@@ -380,26 +380,16 @@ def train(functions, model, early_stopping, n_epochs, run=None):
                 session.note_cost(functions.train(minibatch_index), early_stopping.patience + 1)
                 if (iteration + 1) % validation_frequency == 0:
                     loss = mean_loss(functions.validate, functions.n_valid_batches)
-                    test_loss = None
-                    if loss < early_stopping.best_loss:
-                        if loss < early_stopping.best_loss * early_stopping.improvement_threshold:
-                            early_stopping.patience = max(
-                                early_stopping.patience, iteration * early_stopping.patience_increase
-                            )
-                        early_stopping.best_loss, early_stopping.best_iteration = loss, iteration + 1
-                        test_loss = state.test_loss = mean_loss(functions.test, functions.n_test_batches)
-                        state.keep_parameters()
-                    lines = console.validation_lines(
-                        session.epoch, minibatch_index + 1, n_train_batches, loss, test_loss
-                    )
-                    session.record(
-                        lines,
-                        epoch=session.epoch,
-                        iteration=iteration + 1,
-                        cost=session.mean_cost(validation_frequency),
-                        validation_error=loss,
-                        test_error=test_loss,
-                        seconds=session.seconds(),
+                    if loss < early_stopping.best_loss * early_stopping.improvement_threshold:
+                        early_stopping.patience = max(
+                            early_stopping.patience, iteration * early_stopping.patience_increase
+                        )
+                    session.record_validation(
+                        minibatch_index + 1,
+                        n_train_batches,
+                        loss,
+                        lambda: mean_loss(functions.test, functions.n_test_batches),
+                        validation_frequency,
                         patience=early_stopping.patience,
                     )
                 session.done = early_stopping.patience <= iteration

@@ -98,20 +98,39 @@ def folder_of_known(name):
     cache = Path(pooch.os_cache("theano_tutorials"), name)
     if idx_groups(cache):
         return cache
+    instead = f"Put {', '.join(source.md5)} into {cache}, or name the folder that holds them"
+    if source.debian:
+        instead += f", or on Debian, as root, apt-get install {source.debian}"
     for file, md5 in source.md5.items():
-        try:
-            pooch.retrieve(
-                source.url + file,
-                known_hash=f"md5:{md5}",
-                fname=file,
-                path=cache,
-                downloader=pooch.HTTPDownloader(progressbar=True, timeout=_DOWNLOAD_TIMEOUT),
-            )
-        except (OSError, ValueError) as error:  # no connection or no disk; another checksum
-            why = error if isinstance(error, ValueError) else type(error).__name__
-            raise DatasetError(
-                f"data set {name} is not on disk, and {source.url}{file} cannot be downloaded ({why}). "
-                f"Put {', '.join(source.md5)} into {cache}, or name the folder that holds them"
-                + (f", or on Debian, as root, apt-get install {source.debian}" if source.debian else "")
-            ) from error
+        download(source.url + file, md5, cache, instead, f"data set {name} is not on disk, and ")
     return cache
+
+
+def download(url, md5, folder, instead, why=""):
+    """Download a file with a known checksum, unless the folder has it: the path of it.
+
+    Parameters
+    ----------
+    url, md5 : str
+    folder : path
+    instead, why : str
+        What the error says after the reason, and before the address.
+
+    Raises
+    ------
+    DatasetError
+        If there is no connection or no disk, or the file has another checksum.
+    """
+    import pooch  # here, as above
+
+    try:
+        return pooch.retrieve(
+            url,
+            known_hash=f"md5:{md5}",
+            fname=url.rpartition("/")[2],
+            path=folder,
+            downloader=pooch.HTTPDownloader(progressbar=True, timeout=_DOWNLOAD_TIMEOUT),
+        )
+    except (OSError, ValueError) as error:
+        reason = error if isinstance(error, ValueError) else type(error).__name__
+        raise DatasetError(f"{why}{url} cannot be downloaded ({reason}). {instead}") from error

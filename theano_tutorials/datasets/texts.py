@@ -13,6 +13,7 @@ import numpy as np
 
 from theano_tutorials.datasets.errors import DatasetError
 from theano_tutorials.datasets.files import open_plain_or_gzipped
+from theano_tutorials.datasets.known import download
 from theano_tutorials.datasets.pickles import ArrayUnpickler
 
 TWEETS, IMDB = "tweets", "imdb"
@@ -23,7 +24,6 @@ _CLASSES = ("negative", "positive")
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?|[^\w\s]")
 _IMDB_URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 _IMDB_MD5 = "7c2ac02c03563afcf9b574c7e56c153a"
-_TIMEOUT = 10  # seconds without an answer
 
 
 class Texts(NamedTuple):
@@ -110,19 +110,8 @@ def _tweets():
 def _downloaded_imdb():
     import pooch  # here, as in known.py
 
-    try:
-        return pooch.retrieve(
-            _IMDB_URL,
-            known_hash=f"md5:{_IMDB_MD5}",
-            fname="aclImdb_v1.tar.gz",
-            path=pooch.os_cache("theano_tutorials"),
-            downloader=pooch.HTTPDownloader(progressbar=True, timeout=_TIMEOUT),
-        )
-    except (OSError, ValueError) as error:  # no connection or no disk; another checksum
-        why = error if isinstance(error, ValueError) else type(error).__name__
-        raise DatasetError(
-            f"{_IMDB_URL} cannot be downloaded ({why}). Name the path of that file, or train on {TWEETS}"
-        ) from error
+    instead = f"Name the path of that file, or train on {TWEETS}"
+    return download(_IMDB_URL, _IMDB_MD5, pooch.os_cache("theano_tutorials"), instead)
 
 
 def _archive(path):

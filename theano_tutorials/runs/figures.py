@@ -66,7 +66,12 @@ def draw_filters(run, weights, datasets, name="filters.png"):
     name : str
         File name.
     """
-    _draw_units(run, lambda: weights.get_value().T[:_FILTERS_SHOWN], datasets, name, lambda plots: plots.filters)
+    _draw_units(
+        run,
+        datasets,
+        name,
+        lambda plots, shape: plots.filters(weights.get_value().T[:_FILTERS_SHOWN].reshape(-1, *shape)),
+    )
 
 
 def draw_images(run, images, columns, datasets, name="samples.png"):
@@ -83,10 +88,10 @@ def draw_images(run, images, columns, datasets, name="samples.png"):
     name : str
         File name.
     """
-    _draw_units(run, images, datasets, name, lambda plots: lambda rows: plots.images(rows, columns))
+    _draw_units(run, datasets, name, lambda plots, shape: plots.images(images().reshape(-1, *shape), columns))
 
 
-def _draw_units(run, rows, datasets, name, kind):
+def _draw_units(run, datasets, name, figure):
     if run.folder is None:
         return
     if datasets.image_shape is None:
@@ -95,7 +100,7 @@ def _draw_units(run, rows, datasets, name, kind):
     from theano_tutorials.runs import plots  # here, since matplotlib would delay every start
 
     with console.said_if_slow("Drawing figures"):
-        run.draw({name: lambda: kind(plots)(rows().reshape(-1, *datasets.image_shape))})
+        run.draw({name: lambda: figure(plots, datasets.image_shape)})
 
 
 def _figures(rows, classifier, weights, datasets, batch_size):

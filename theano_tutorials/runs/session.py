@@ -238,6 +238,42 @@ class Session:
         self._run.record(self._phase, metrics)
         self._has_news = True
 
+    def record_validation(self, minibatch, n_minibatches, loss, test, n_since, **metrics):
+        """Compare a validation loss with the best one, print it, and keep a row of metrics.
+
+        A model that is better is tested, and its parameters are kept.
+
+        Parameters
+        ----------
+        minibatch, n_minibatches : int
+            Number of the minibatch in its epoch, from one on, and of all, as they are printed.
+        loss : float
+            Validation loss, a fraction in [0, 1].
+        test : function
+            Returns the test loss.
+        n_since : int
+            Number of costs since the last validation; their mean is recorded.
+        **metrics : int or float
+            More columns of the row.
+        """
+        state, early_stopping = self._state, self._state.early_stopping
+        iteration = state.iteration + 1
+        test_loss = None
+        if loss < early_stopping.best_loss:
+            early_stopping.best_loss, early_stopping.best_iteration = loss, iteration
+            test_loss = state.test_loss = test()
+            state.keep_parameters()
+        self.record(
+            console.validation_lines(self.epoch, minibatch, n_minibatches, loss, test_loss),
+            epoch=self.epoch,
+            iteration=iteration,
+            cost=self.mean_cost(n_since),
+            validation_error=loss,
+            test_error=test_loss,
+            seconds=self.seconds(),
+            **metrics,
+        )
+
     def seconds(self):
         """Time of the phase so far, rounded to milliseconds, without interruptions."""
         return round(self._seconds_before + time.perf_counter() - self._started, 3)
