@@ -38,9 +38,10 @@ class _Command:
                 "--" + name.replace("_", "-").lower(),
                 dest=name,
                 default=parameter.default,
-                help=f"{descriptions[name]} (default: {shown})".replace("%", "%%"),
                 **_kind(name, parameter.default),
             )
+            # Set after: BooleanOptionalAction of Python 3.9 to 3.12 adds the default to a help text given to it.
+            option.help = f"{descriptions[name]} (default: {shown})".replace("%", "%%")
             if name in _COMPLETED:
                 option.complete = _COMPLETED[name]
         add_device(groups["run"])
