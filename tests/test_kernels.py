@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.special
 import theano
 import theano.tensor as T
 from hypothesis import given
 from hypothesis import strategies as st
 from theano.tensor.shared_randomstreams import RandomStreams
 
-from theano_tutorials.kernels.dense import ColumnSums, SumOf, ThreadedDot, ThreadedGemm, VectorTanh
+from theano_tutorials.kernels.dense import ColumnSums, Mapped, SumOf, ThreadedDot, ThreadedGemm
 from theano_tutorials.kernels.op import FOLDER, TAG
 from theano_tutorials.kernels.softmax import SoftmaxNLL
 
@@ -156,30 +157,42 @@ def test_the_gradient_of_a_sum_of_squares_is_still_that_of_the_squares():
     np.testing.assert_array_equal(function(numbers(3, 4))[1], 2 * numbers(3, 4))
 
 
-@given(st.lists(st.floats(width=32), max_size=40))
-def test_tanh_is_within_3_ulp_and_nan_stays_nan(tanh, values):
-    x = np.array(values, dtype="float32")
-    exact = np.tanh(x.astype("float64"))
-    np.testing.assert_array_max_ulp(tanh(x), exact.astype("float32"), maxulp=4)
-    np.testing.assert_array_equal(np.isnan(tanh(x)), np.isnan(x))
+MAPPED = {
+    "tanh": (T.tanh, np.tanh, lambda x: 1 - np.tanh(x) ** 2),
+    "sigmoid": (T.nnet.sigmoid, scipy.special.expit, lambda x: scipy.special.expit(x) * scipy.special.expit(-x)),
+    "softplus": (T.nnet.softplus, lambda x: np.logaddexp(x, 0), scipy.special.expit),
+}
 
 
 @pytest.fixture(scope="module")
-def tanh():
+def mapped():
     x = T.vector("x")
-    function = theano.function([x], T.tanh(x))
-    assert ops(function) == ["VectorTanh"]
-    return function
+    functions = {name: theano.function([x], ours(x)) for name, (ours, _, _) in MAPPED.items()}
+    assert [ops(function) for function in functions.values()] == [["Mapped"]] * 3
+    return functions
 
 
-def test_tanh_of_any_shape_and_its_gradient():
+@pytest.mark.parametrize("name", MAPPED)
+@given(st.lists(st.floats(width=32), max_size=40))
+def test_activations_are_within_4_ulp_and_nan_stays_nan(mapped, name, values):
+    x = np.array(values, dtype="float32")
+    found, exact = mapped[name](x), MAPPED[name][1](x.astype("float64")).astype("float32")
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(x))
+    # Below that, sigmoid and softplus are no normal numbers.
+    far_below = (x < -87.3) & (name != "tanh")
+    np.testing.assert_array_equal(found[far_below], 0)
+    np.testing.assert_array_max_ulp(found[~far_below], exact[~far_below], maxulp=4)
+
+
+@pytest.mark.parametrize(("ours", "exact", "derivative"), MAPPED.values(), ids=MAPPED)
+def test_activations_of_any_shape_and_their_gradients(ours, exact, derivative):
     x = T.tensor3("x")
-    function = theano.function([x], [T.tanh(x), T.grad(T.tanh(x).sum(), x)])
-    assert "VectorTanh" in ops(function)
+    function = theano.function([x], [ours(x), T.grad(ours(x).sum(), x)])
+    assert "Mapped" in ops(function)
     for values in [numbers(3, 50, 70), numbers(3, 5, 7)[::2, ::-1], numbers(0, 5, 7)]:
         value, gradient = function(values)
-        np.testing.assert_allclose(value, np.tanh(values), rtol=5e-7)
-        np.testing.assert_allclose(gradient, 1 - np.tanh(values.astype("float64")) ** 2, rtol=2e-6)
+        np.testing.assert_allclose(value, exact(values.astype("float64")), rtol=6e-7)
+        np.testing.assert_allclose(gradient, derivative(values.astype("float64")), rtol=2e-6)
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +232,7 @@ def test_softmax_says_which_labels_it_takes(likelihoods):
         (SumOf("Square"), [numbers(3, 4)], 12),
         (SumOf("Magnitude"), [numbers(3, 4)], 12),
         (ColumnSums(), [numbers(3, 4)], 3),
-        (VectorTanh(), [numbers(3, 4)], 1),
+        *[(Mapped(function), [numbers(3, 4)], 1) for function in ("Tanh", "Sigmoid", "Softplus")],
         (SoftmaxNLL(), [numbers(4, 3), numbers(3), np.array([0, 2, 1, 1], dtype="int32")], 3),
     ],
 )
@@ -249,7 +262,9 @@ def test_random_numbers_are_no_floats_to_rewrite():
     ("rewrite", "op"),
     [
         ("tutorials_threaded_products", "ThreadedDot"),
-        ("tutorials_vector_tanh", "VectorTanh"),
+        ("tutorials_vector_tanh", "Mapped{function='Tanh'}"),
+        ("tutorials_vector_sigmoid", "Mapped{function='Sigmoid'}"),
+        ("tutorials_vector_sigmoid", "Mapped{function='Softplus'}"),
         ("tutorials_sum_of_squares", "SumOf"),
         ("tutorials_column_sums", "ColumnSums"),
         ("tutorials_vector_softmax", "SoftmaxNLL"),
@@ -261,11 +276,18 @@ def test_each_rewrite_is_left_out_by_its_name_and_by_the_tag(rewrite, op):
         *T.nnet.crossentropy_softmax_argmax_1hot_with_bias(T.dot(T.tanh(x), x), b, y),
         T.sqr(x).sum(),
         x.sum(axis=0),
+        T.nnet.sigmoid(x),
+        T.nnet.softplus(x),
     ]
+
+    def compiled(mode):
+        nodes = theano.function([x, b, y], outputs, mode=mode).maker.fgraph.apply_nodes
+        return {name for node in nodes for name in (type(node.op).__name__, str(node.op))}
+
     mode = theano.compile.get_default_mode()
-    assert op in ops(theano.function([x, b, y], outputs))
+    assert op in compiled(mode)
     for name in (rewrite, TAG):
-        assert op not in ops(theano.function([x, b, y], outputs, mode=mode.excluding(name)))
+        assert op not in compiled(mode.excluding(name))
 
 
 @pytest.mark.one_python

@@ -71,8 +71,10 @@ add_product(float alpha, const float* a, long a_stride, const float* b, long b_s
     }
 }
 
-static void test_gemm(long m, long n, long k, int layout, long gap, float alpha, float beta) {
+static void test_gemm(long m, long n, long k, int layout, long gap, float alpha, float beta, bool nearly_empty = false) {
     Owned a(m, k, layout & 1, gap), b(k, n, layout & 2, gap), c(m, n, layout & 4, gap);
+    if (nearly_empty)  // as images and samples are: most of it zero, in stretches
+        for (size_t i = 0; i < a.values.size(); i += 23) std::fill_n(&a.values[i], std::min<size_t>(17, a.values.size() - i), 0.f);
     const Owned before = c;
     if (beta == 0) std::fill(c.values.begin(), c.values.end(), NAN);
     gemm(alpha, a.matrix, b.matrix, beta, c.matrix);
@@ -129,13 +131,20 @@ static void test_functions(uint32_t stride) {
             std::memcpy(&value, &lane, sizeof value);
             x[i] = value;
         }
-        const v8 t = tanh(x), e = exp_of_negative(x);
+        const v8 t = tanh(x), e = exp_of_negative(x), s = sigmoid(x), p = softplus(x);
         for (long i = 0; i < LANES; ++i) {
             if (std::isnan(x[i])) {
-                expect(std::isnan(t[i]) && std::isnan(e[i]), "NaN is lost");
+                expect(std::isnan(t[i]) && std::isnan(e[i]) && std::isnan(s[i]) && std::isnan(p[i]), "NaN is lost");
                 continue;
             }
             expect(ulps(t[i], std::tanh(double(x[i]))) <= 3, "tanh", x[i], t[i]);
+            if (x[i] < -87.3f)
+                expect(s[i] == 0 && p[i] == 0, "sigmoid or softplus far below zero", x[i], s[i], p[i]);
+            else {
+                expect(ulps(s[i], 1 / (1 + std::exp(-double(x[i])))) <= 4, "sigmoid", x[i], s[i]);
+                const double exact = x[i] > 0 ? x[i] + std::log1p(std::exp(-double(x[i]))) : std::log1p(std::exp(double(x[i])));
+                expect(ulps(p[i], exact) <= 4 || (std::isinf(x[i]) && p[i] == x[i]), "softplus", x[i], p[i]);
+            }
             if (x[i] > 0) continue;
             if (x[i] < -87.3f)
                 expect(e[i] == 0, "exp far below zero", x[i], e[i]);
@@ -209,6 +218,17 @@ int main(int, char** arguments) {
             test_gemm(20, 501, 784, layout, gap, 1, 0);
             test_gemm(300, 257, 130, layout, gap, 1, 0.5f);
         }
+    // Few examples: the layer's output, the gradient of its input, that of its weights.
+    for (long n_examples : {1, 2, 3, 4, 5, 10, 17, 32, 33, 64, 65})
+        for (bool nearly_empty : {false, true})
+            for (int layout : {3, 1}) {
+                const bool large = n_examples == 1 || n_examples == 17;  // enough for several parts
+                const long n_in = large ? 784 : 88, n_out = large ? 503 : 67;
+                test_gemm(n_examples, n_out, n_in, layout, 0, 1, 0, nearly_empty);
+                test_gemm(n_examples, n_out, n_in, layout, 2, 0.3f, 0.5f, nearly_empty);
+                test_gemm(n_in, n_out, n_examples, layout ^ 1, 0, -0.1f, 1, nearly_empty);
+                test_gemm(n_in, n_out, n_examples, layout ^ 1, 1, 1, 0, nearly_empty);
+            }
     for (long n : {0, 1, 7, 8, 31, 32, 33, 4095, 4096, 4097, 392000}) test_sums(n);
     for (long n_rows : {0, 1, 3, 64, 65, 600})
         for (long n : {0, 1, 7, 8, 9, 10, 16, 500}) test_column_sums(n_rows, n);
@@ -216,7 +236,7 @@ int main(int, char** arguments) {
         for (long n : {1, 2, 8, 10, 16, 17}) test_softmax(n_rows, n);
     const std::vector<float> x = numbers(100003);
     std::vector<float> y(x.size());
-    tanh(x.data(), x.size(), y.data());
+    map(x.data(), x.size(), y.data(), Tanh());
     for (size_t i = 0; i < x.size(); ++i) expect(ulps(y[i], std::tanh(double(x[i]))) <= 3, "tanh", x[i], y[i]);
     note(y.data(), y.size());
     test_functions(std::atoi(arguments[1]));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "memory.h"
 #include "threads.h"
@@ -312,6 +313,219 @@ inline bool unpacked_gemm(float alpha, const Matrix& a, const Matrix& b, float b
     return true;
 }
 
+// The same with each row of the weights read once, from its first element to its last one: that is what counts where there
+// are very few examples, or where most inputs are zero, as in images of digits and in samples of binary units. TILE_ROWS
+// rows are held in registers, two vectors of each, while the examples pass whose inputs for these rows are not all zero.
+constexpr long FEW_INPUTS = 4;             // beyond, unpacked_tile is faster: it does not write sums to memory
+constexpr double NEARLY_EMPTY = 0.6;       // unless fewer than so many of the inputs count
+constexpr long FEW_DOTS = 16;              // beyond, BLAS is faster
+constexpr long FEW_GRADIENTS = 32;         // beyond, unpacked_tile is
+constexpr double FLOPS_OF_A_WEIGHT = 16;   // in the time that it takes to come from memory
+constexpr long STRIP = 4096;               // floats of the examples, which stay in the nearest cache while rows pass
+
+// Several processors read faster than one.
+inline double flops_of_streaming(long n_examples, const Matrix& w) {
+    return std::max(2.0 * n_examples, FLOPS_OF_A_WEIGHT) * w.rows * w.columns;
+}
+
+// The examples, rows of a, that are not zero in all of its N_INPUTS columns, and these inputs. NaN is not zero.
+template <long N_INPUTS>
+struct ThatCount {
+    long n = 0;
+    long examples[FEW];
+    float inputs[FEW][N_INPUTS];
+
+    explicit ThatCount(const Matrix& a) {
+        for (long example = 0; example < a.rows; ++example) {
+            bool counts = false;
+            for (long i = 0; i < N_INPUTS; ++i) {
+                inputs[n][i] = a.data[example * a.row_stride + i * a.column_stride];
+                counts |= inputs[n][i] != 0;
+            }
+            examples[n] = example;
+            n += counts;
+        }
+    }
+};
+
+// Calls strip(from, to) for ranges of columns.
+template <class Strip>
+void for_each_strip(long n_examples, long n_columns, const Strip& strip) {
+    const long width = rounded_up(STRIP / std::max(n_examples, 1L) + 1, TILE);
+    for (long from = 0; from < n_columns; from += width) strip(from, std::min(from + width, n_columns));
+}
+
+// Calls tile(row) with the first of TILE_ROWS rows, and last_rows(row) with each of those that are left.
+template <class Tile, class LastRow>
+void for_each_tile(long n_rows, const Tile& tile, const LastRow& last_row) {
+    long row = 0;
+    for (; row + TILE_ROWS <= n_rows; row += TILE_ROWS) tile(row);
+    for (; row < n_rows; ++row) last_row(row);
+}
+
+// Adds a w to sums, for N_ROWS rows of w and as many columns of a.
+template <long N_ROWS>
+void add_rows(const Matrix& a, const float* w, long w_stride, long n, float* sums, long sums_stride) {
+    const ThatCount<N_ROWS> of(a);
+    if (of.n == 0) return;
+    const long whole = n / TILE * TILE;
+    for (long j = 0; j < whole; j += TILE) {
+        v8 ws[N_ROWS][2];
+        for (long row = 0; row < N_ROWS; ++row)
+            for (long i = 0; i < 2; ++i) ws[row][i] = in_register(load(w + row * w_stride + j + i * LANES));
+        for (long i = 0; i < of.n; ++i) {
+            float* const to = sums + of.examples[i] * sums_stride + j;
+            v8 left = load(to), right = load(to + LANES);
+            for (long row = 0; row < N_ROWS; ++row) {
+                const v8 input = in_register(broadcast(of.inputs[i][row]));
+                left += input * ws[row][0];
+                right += input * ws[row][1];
+            }
+            store(to, left);
+            store(to + LANES, right);
+        }
+    }
+    for (long j = whole; j < n; ++j)
+        for (long i = 0; i < of.n; ++i)
+            for (long row = 0; row < N_ROWS; ++row)
+                sums[of.examples[i] * sums_stride + j] += of.inputs[i][row] * w[row * w_stride + j];
+}
+
+inline bool is_nearly_empty(const Matrix& a) {
+    long n = 0;
+    for (long i = 0; i + TILE_ROWS <= a.columns; i += TILE_ROWS) n += ThatCount<TILE_ROWS>(a.column_range(i, i + TILE_ROWS)).n;
+    return n * TILE_ROWS < NEARLY_EMPTY * a.rows * a.columns;
+}
+
+// C = alpha A W + beta C for few rows of A. False if there is no memory for it.
+inline bool streamed_inputs(float alpha, const Matrix& a, const Matrix& w, float beta, const Matrix& c) {
+    const double flops = flops_of_streaming(a.rows, w);
+    const long n_parts = number_of_parts(w.rows, TILE_ROWS, flops), stride = rounded_up(w.columns, TILE);
+    const Scratch<float> sums(n_parts * a.rows * stride);
+    if (sums.empty()) return false;
+    std::fill_n(&sums[0], n_parts * a.rows * stride, 0.f);
+    for_each_range(w.rows, TILE_ROWS, flops, [&](long from, long to, long part) {
+        Matrix a_part = a.column_range(from, to), w_part = w.row_range(from, to);
+        if (2 * (part + 1) <= n_parts)
+            a_part = a_part.transposed().from_last_row().transposed(), w_part = w_part.from_last_row();
+        float* const to_sums = sums + part * a.rows * stride;
+        for_each_strip(a.rows, w.columns, [&](long left, long right) {
+            const auto add = [&](auto n_rows, long row) {
+                add_rows<n_rows>(a_part.column_range(row, row + n_rows), w_part.data + row * w_part.row_stride + left,
+                                 w_part.row_stride, right - left, to_sums + left, stride);
+            };
+            for_each_tile(
+                to - from, [&](long row) { add(std::integral_constant<long, TILE_ROWS>(), row); },
+                [&](long row) { add(std::integral_constant<long, 1>(), row); });
+        });
+    });
+    for (long example = 0; example < a.rows; ++example)
+        for (long j = 0; j < w.columns; ++j) {
+            float total = 0;
+            for (long part = 0; part < n_parts; ++part) total += sums[(part * a.rows + example) * stride + j];
+            put(c.data[example * c.row_stride + j], alpha * total, beta);
+        }
+    return true;
+}
+
+// C = alpha A W' + beta C for N_EXAMPLES rows of A and N_ROWS rows of W.
+template <long N_EXAMPLES, long N_ROWS>
+void dots_with_rows(float alpha, const float* a, long a_stride, const float* w, long w_stride, long n, float beta, float* c,
+                    long c_row_stride, long c_column_stride) {
+    v8 sums[N_EXAMPLES][N_ROWS] = {};
+    const auto add = [&](auto load_from, long j) {
+        v8 as[N_EXAMPLES];
+        for (long example = 0; example < N_EXAMPLES; ++example)
+            as[example] = in_register(load_from(a + example * a_stride + j));
+        for (long row = 0; row < N_ROWS; ++row) {
+            const v8 ws = in_register(load_from(w + row * w_stride + j));
+            for (long example = 0; example < N_EXAMPLES; ++example) sums[example][row] += as[example] * ws;
+        }
+    };
+    const long whole = n / LANES * LANES;
+    for (long j = 0; j < whole; j += LANES) add(load, j);
+    if (whole < n) add([=](const float* from) { return load_part(from, n - whole); }, whole);
+    for (long example = 0; example < N_EXAMPLES; ++example)
+        for (long row = 0; row < N_ROWS; ++row)
+            put(c[example * c_row_stride + row * c_column_stride], alpha * sum(sums[example][row]), beta);
+}
+
+// C = alpha A W' + beta C for few rows of A, which are contiguous.
+inline void streamed_dots(float alpha, const Matrix& a, const Matrix& w, float beta, const Matrix& c) {
+    const double flops = flops_of_streaming(a.rows, w);
+    const long n_parts = number_of_parts(w.rows, TILE_ROWS, flops);
+    for_each_range(w.rows, TILE_ROWS, flops, [&](long from, long to, long part) {
+        Matrix w_part = w.row_range(from, to), c_part = c.column_range(from, to);
+        if (2 * (part + 1) <= n_parts)
+            w_part = w_part.from_last_row(), c_part = c_part.transposed().from_last_row().transposed();
+        const auto multiply = [&](auto dots, long row, long example) {
+            dots(alpha, a.data + example * a.row_stride, a.row_stride, w_part.data + row * w_part.row_stride,
+                 w_part.row_stride, w.columns, beta, c_part.data + example * c.row_stride + row * c_part.column_stride,
+                 c.row_stride, c_part.column_stride);
+        };
+        const long paired = a.rows / 2 * 2;
+        for_each_tile(
+            to - from,
+            [&](long row) {
+                for (long example = 0; example < paired; example += 2) multiply(dots_with_rows<2, TILE_ROWS>, row, example);
+                if (paired < a.rows) multiply(dots_with_rows<1, TILE_ROWS>, row, paired);
+            },
+            [&](long row) {
+                for (long example = 0; example < a.rows; ++example) multiply(dots_with_rows<1, 1>, row, example);
+            });
+    });
+}
+
+// W = alpha A D + beta W for N_ROWS rows of W, as many rows of A, and few rows of D.
+template <long N_ROWS>
+void gradient_of_rows(float alpha, const Matrix& a, const Matrix& d, float beta, float* w, long w_stride) {
+    const ThatCount<N_ROWS> of(a.transposed());
+    if (of.n == 0 && beta == 1) return;
+    const long whole = d.columns / TILE * TILE;
+    for (long j = 0; j < whole; j += TILE) {
+        v8 sums[N_ROWS][2] = {};
+        for (long i = 0; i < of.n; ++i) {
+            const float* from = d.data + of.examples[i] * d.row_stride + j;
+            const v8 left = in_register(load(from)), right = in_register(load(from + LANES));
+            for (long row = 0; row < N_ROWS; ++row) {
+                const v8 input = in_register(broadcast(of.inputs[i][row]));
+                sums[row][0] += input * left;
+                sums[row][1] += input * right;
+            }
+        }
+        for (long row = 0; row < N_ROWS; ++row)
+            for (long i = 0; i < 2; ++i) {
+                float* const to = w + row * w_stride + j + i * LANES;
+                store(to, beta == 0 ? alpha * sums[row][i] : alpha * sums[row][i] + beta * load(to));
+            }
+    }
+    for (long j = whole; j < d.columns; ++j)
+        for (long row = 0; row < N_ROWS; ++row) {
+            float total = 0;
+            for (long i = 0; i < of.n; ++i) total += of.inputs[i][row] * d.data[of.examples[i] * d.row_stride + j];
+            put(w[row * w_stride + j], alpha * total, beta);
+        }
+}
+
+// W = alpha A D + beta W for few rows of D.
+inline void streamed_gradient(float alpha, const Matrix& a, const Matrix& d, float beta, const Matrix& w) {
+    const double flops = flops_of_streaming(d.rows, w);
+    const long n_parts = number_of_parts(w.rows, TILE_ROWS, flops);
+    for_each_range(w.rows, TILE_ROWS, flops, [&](long from, long to, long part) {
+        Matrix a_part = a.row_range(from, to), w_part = w.row_range(from, to);
+        if (2 * (part + 1) <= n_parts) a_part = a_part.from_last_row(), w_part = w_part.from_last_row();
+        for_each_strip(d.rows, d.columns, [&](long left, long right) {
+            const auto add = [&](auto n_rows, long row) {
+                gradient_of_rows<n_rows>(alpha, a_part.row_range(row, row + n_rows), d.column_range(left, right), beta,
+                                         w_part.data + row * w_part.row_stride + left, w_part.row_stride);
+            };
+            for_each_tile(
+                to - from, [&](long row) { add(std::integral_constant<long, TILE_ROWS>(), row); },
+                [&](long row) { add(std::integral_constant<long, 1>(), row); });
+        });
+    });
+}
+
 // C = alpha A B + beta C. For BLAS, C is cut into parts along its columns, or along its rows where it has few columns.
 inline void gemm(float alpha, const Matrix& a, const Matrix& b, float beta, const Matrix& c) {
     if (c.column_stride != 1) return gemm(alpha, b.transposed(), a.transposed(), beta, c.transposed());
@@ -320,9 +534,13 @@ inline void gemm(float alpha, const Matrix& a, const Matrix& b, float beta, cons
         if (a.column_stride == 1 && narrow_gemm(alpha, a, b, beta, c)) return;
         if (a.row_stride == 1 && narrow_gemm_of_transposed(alpha, a, b, beta, c)) return;
     }
-    if (c.columns >= 2 * TILE && std::min(c.rows, a.columns) <= FEW && a.columns > 0 && b.column_stride == 1 &&
-        unpacked_gemm(alpha, a, b, beta, c))
-        return;
+    if (c.columns >= 2 * TILE && a.columns > 0 && b.column_stride == 1) {
+        if (a.columns <= FEW_GRADIENTS && a.columns < c.rows) return streamed_gradient(alpha, a, b, beta, c);
+        if ((c.rows <= FEW_INPUTS || (c.rows <= FEW && is_nearly_empty(a))) && streamed_inputs(alpha, a, b, beta, c)) return;
+        if (std::min(c.rows, a.columns) <= FEW && unpacked_gemm(alpha, a, b, beta, c)) return;
+    }
+    if (c.rows <= FEW_DOTS && c.columns >= 2 * TILE && a.columns >= 2 * TILE && a.column_stride == 1 && b.row_stride == 1)
+        return streamed_dots(alpha, a, b.transposed(), beta, c);
     if (c.columns >= 2 * TILE_OF_BLAS)
         for_each_range(c.columns, TILE_OF_BLAS, flops, [&](long from, long to, long) {
             gemm_part(alpha, a, b.column_range(from, to), beta, c.column_range(from, to));
@@ -393,15 +611,29 @@ inline void column_sums(const float* x, long n_rows, long n_columns, float* sums
     }
 }
 
-constexpr long TANH_PART = 4096;
+struct Tanh {
+    v8 operator()(v8 x) const { return tanh(x); }
+};
 
-inline void tanh(const float* x, long n, float* to) {
-    const long n_parts = number_of_tiles(n, TANH_PART);
+struct Sigmoid {
+    v8 operator()(v8 x) const { return sigmoid(x); }
+};
+
+struct Softplus {
+    v8 operator()(v8 x) const { return softplus(x); }
+};
+
+constexpr long MAP_PART = 4096;
+
+// to[i] = function(x[i]) for n contiguous floats.
+template <class Function>
+void map(const float* x, long n, float* to, Function function) {
+    const long n_parts = number_of_tiles(n, MAP_PART);
     for_each(n_parts, n_parts > 8, [=](long part) {
-        const long end = std::min(n, (part + 1) * TANH_PART);
-        long i = part * TANH_PART;
-        for (; i + LANES <= end; i += LANES) store(to + i, tanh(load(x + i)));
-        if (i < end) store_part(to + i, tanh(load_part(x + i, end - i)), end - i);
+        const long end = std::min(n, (part + 1) * MAP_PART);
+        long i = part * MAP_PART;
+        for (; i + LANES <= end; i += LANES) store(to + i, function(load(x + i)));
+        if (i < end) store_part(to + i, function(load_part(x + i, end - i)), end - i);
     });
 }
 

@@ -1,4 +1,4 @@
-"""Fully connected layers: matrix products on several threads, sums of squares, tanh.
+"""Fully connected layers: matrix products on several threads, sums of squares, activations.
 
 ======================================  =======================================
 Rewrite                                 Ops that it inserts
@@ -6,7 +6,8 @@ Rewrite                                 Ops that it inserts
 ``tutorials_threaded_products``         :class:`ThreadedDot`, :class:`ThreadedGemm`
 ``tutorials_sum_of_squares``            :class:`SumOf`
 ``tutorials_column_sums``                :class:`ColumnSums`
-``tutorials_vector_tanh``               :class:`VectorTanh`
+``tutorials_vector_tanh``               :class:`Mapped`
+``tutorials_vector_sigmoid``            :class:`Mapped`
 ======================================  =======================================
 
 All are for float32; anything else is left to Theano.
@@ -18,6 +19,7 @@ from theano import scalar
 from theano.gof import Apply, local_optimizer
 from theano.tensor import blas
 from theano.tensor.elemwise import Elemwise, Sum
+from theano.tensor.nnet.sigm import ScalarSigmoid, ScalarSoftplus
 
 from theano_tutorials.backend import serial_blas
 from theano_tutorials.kernels.op import KernelOp, is_float32, register
@@ -128,10 +130,26 @@ class ColumnSums(KernelOp):
         return self.call("column_sums", [*inputs, *outputs], sub)
 
 
-class VectorTanh(KernelOp):
-    """Hyperbolic tangent of a float32 tensor of any shape, within 3 ulp; see vectors.h."""
+_FUNCTIONS = {
+    "Tanh": np.tanh,
+    "Sigmoid": lambda x: np.exp(-np.logaddexp(0, -x)),
+    "Softplus": lambda x: np.logaddexp(0, x),
+}
+
+
+class Mapped(KernelOp):
+    """tanh, logistic sigmoid or softplus of a float32 tensor of any shape, within 3 or 4 ulp; see vectors.h.
+
+    Parameters
+    ----------
+    function : {"Tanh", "Sigmoid", "Softplus"}
+    """
 
     header = "dense_op.h"
+    __props__ = ("function",)
+
+    def __init__(self, function):
+        self.function = function
 
     def make_node(self, x):
         return Apply(self, [x], [x.type()])
@@ -140,10 +158,10 @@ class VectorTanh(KernelOp):
         return shapes
 
     def perform(self, node, inputs, outputs):
-        outputs[0][0] = np.tanh(inputs[0])
+        outputs[0][0] = np.asarray(_FUNCTIONS[self.function](inputs[0].astype("float64")), dtype="float32")
 
     def c_code(self, node, name, inputs, outputs, sub):
-        return self.call("tanh", [*inputs, *outputs], sub)
+        return self.call("map", [*inputs, *outputs, f"kernels::{self.function}()"], sub)
 
 
 @local_optimizer([blas.Dot22, blas.Gemm])
@@ -185,17 +203,27 @@ def tutorials_column_sums(node):
     return [ColumnSums()(x)] if x.ndim == 2 and is_float32(x, *node.outputs) else None
 
 
-@local_optimizer([Elemwise])
-def tutorials_vector_tanh(node):
-    """Elemwise{tanh} to VectorTanh."""
-    if not (isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, scalar.Tanh)):
+def _mapped(node, functions):
+    if not (isinstance(node.op, Elemwise) and type(node.op.scalar_op) in functions):
         return None
     (x,) = node.inputs
-    return [VectorTanh()(x)] if x.ndim and is_float32(x) else None
+    return [Mapped(functions[type(node.op.scalar_op)])(x)] if x.ndim and is_float32(x) else None
+
+
+@local_optimizer([Elemwise])
+def tutorials_vector_tanh(node):
+    """Elemwise{tanh} to Mapped."""
+    return _mapped(node, {scalar.Tanh: "Tanh"})
+
+
+@local_optimizer([Elemwise])
+def tutorials_vector_sigmoid(node):
+    """Elemwise{sigmoid} and Elemwise{softplus} to Mapped."""
+    return _mapped(node, {ScalarSigmoid: "Sigmoid", ScalarSoftplus: "Softplus"})
 
 
 # After the gradient's 1 - sqr(tanh(x)) has met the forward's tanh(x), before Elemwise Ops are fused at 49.
-for _rewrite in (tutorials_sum_of_squares, tutorials_column_sums, tutorials_vector_tanh):
+for _rewrite in (tutorials_sum_of_squares, tutorials_column_sums, tutorials_vector_tanh, tutorials_vector_sigmoid):
     register(_rewrite, 48.5)
 if serial_blas:
     register(tutorials_threaded_products, 70.5)  # after BLAS Ops have been made to work in place at 70

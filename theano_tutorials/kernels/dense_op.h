@@ -95,10 +95,11 @@ inline bool column_sums(PyArrayObject* x, PyArrayObject*& z) {
     return true;
 }
 
-inline bool tanh(PyArrayObject* x, PyArrayObject*& z) {
+template <class Function>
+bool map(PyArrayObject* x, PyArrayObject*& z, Function function) {
     const InOrder in_x(x);
     if (!in_x || !prepare(z, PyArray_NDIM(x), PyArray_DIMS(x), NPY_FLOAT32)) return false;
-    tanh(in_x, PyArray_SIZE(x), (float*)PyArray_DATA(z));
+    map(static_cast<const float*>(in_x), PyArray_SIZE(x), (float*)PyArray_DATA(z), function);
     return true;
 }
 
