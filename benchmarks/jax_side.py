@@ -92,7 +92,7 @@ def _from_layout(values, words):
     return [value[:, :, ::-1, ::-1] if value.ndim == 4 else value for value in values]
 
 
-def _resident(array):
+def resident(array):
     # Without a copy, since the arrays are aligned and nobody writes into them.
     return jax.device_put(array, may_alias=True)
 
@@ -115,7 +115,7 @@ def build(problem, kind, variant, splits, n_threads):
 
     params = new_params()
     if kind == "jax scan":
-        data = (_resident(x), _resident(y))
+        data = (resident(x), resident(y))
         epoch = jax.jit(functools.partial(lax.scan, update), donate_argnums=0).lower(params, data).compile()
 
         def run():
@@ -124,7 +124,7 @@ def build(problem, kind, variant, splits, n_threads):
             return float(costs[-1])
 
     else:
-        batches = [(_resident(inputs), _resident(labels)) for inputs, labels in zip(x, y)]
+        batches = [(resident(inputs), resident(labels)) for inputs, labels in zip(x, y)]
         step = jax.jit(update, donate_argnums=0)
 
         def run(n_updates=n_updates):

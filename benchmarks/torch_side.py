@@ -55,12 +55,12 @@ def _cost_function(model, scores):
     return cost
 
 
-def _compile(function, words):
+def compiled(function, words=()):
     mode = "max-autotune" if "autotune" in words else None
     return torch.compile(function, mode=mode, dynamic=False, fullgraph=True)
 
 
-def _step_by_autograd(params, cost, rate, words):
+def step_by_autograd(params, cost, rate, words=()):
     for param in params:
         param.requires_grad_(True)
     sgd = torch.optim.SGD(params, lr=rate, fused=True) if "fused" in words else None
@@ -84,7 +84,7 @@ def _step_by_autograd(params, cost, rate, words):
     return step
 
 
-def _whole_step(params, cost, rate, words):
+def whole_step(params, cost, rate, words=()):
     """One compiled function for cost, gradients and new parameters."""
 
     def update(params, x, y):
@@ -94,7 +94,7 @@ def _whole_step(params, cost, rate, words):
             param.copy_(param - rate * gradient)
         return result
 
-    update = _compile(update, words)
+    update = compiled(update, words)
     return torch.no_grad()(lambda x, y: update(params, x, y))
 
 
@@ -118,9 +118,9 @@ def build(problem, kind, variant, splits, n_threads):
     scores = _scores_function(problem.model, words)
     cost = _cost_function(problem.model, scores)
     if "whole-step" in words:
-        step = _whole_step(params, cost, rate, words)
+        step = whole_step(params, cost, rate, words)
     else:
-        step = _step_by_autograd(params, _compile(cost, words) if kind == "torch compile" else cost, rate, words)
+        step = step_by_autograd(params, compiled(cost, words) if kind == "torch compile" else cost, rate, words)
 
     def reset():
         with torch.no_grad():

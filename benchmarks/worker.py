@@ -16,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks import course_problem
 from benchmarks.problem import Problem, read_mnist, with_n_train
 
 SIDES = {
@@ -26,6 +27,7 @@ SIDES = {
     "jax scan": "jax_side",
     "numpy": "numpy_side",
 }
+COURSE_SIDES = {kind: f"course_{side.removesuffix('_side')}" for kind, side in SIDES.items()}
 # Where the tutorial's patience ends the training of logistic regression.
 N_EPOCHS_LOGREG = 74
 
@@ -89,7 +91,8 @@ def main(kind, variant, n_threads, model, *sizes):
         answer(_train_theano())
         return
     problem = Problem(model, *map(int, sizes))
-    side = importlib.import_module(f"benchmarks.{SIDES[kind]}")
+    sides = COURSE_SIDES if model in course_problem.MODELS else SIDES
+    side = importlib.import_module(f"benchmarks.{sides[kind]}")
     splits = side.tutorials.read_data("mnist") if kind == "theano" else read_mnist()
     trainer = side.build(problem, kind, variant, with_n_train(splits, problem.n_train), int(n_threads))
     answer({"versions": _versions()})

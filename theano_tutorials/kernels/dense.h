@@ -348,19 +348,35 @@ struct ThatCount {
     }
 };
 
-// Calls strip(from, to) for ranges of columns.
+// strip(from, to) for ranges of columns.
 template <class Strip>
 void for_each_strip(long n_examples, long n_columns, const Strip& strip) {
     const long width = rounded_up(STRIP / std::max(n_examples, 1L) + 1, TILE);
     for (long from = 0; from < n_columns; from += width) strip(from, std::min(from + width, n_columns));
 }
 
-// Calls tile(row) with the first of TILE_ROWS rows, and last_rows(row) with each of those that are left.
+// tile(row) for the first of each TILE_ROWS rows, last_row(row) for each of those that are left.
 template <class Tile, class LastRow>
-void for_each_tile(long n_rows, const Tile& tile, const LastRow& last_row) {
+void for_each_tile_of_rows(long n_rows, const Tile& tile, const LastRow& last_row) {
     long row = 0;
     for (; row + TILE_ROWS <= n_rows; row += TILE_ROWS) tile(row);
     for (; row < n_rows; ++row) last_row(row);
+}
+
+// tile(j, read, write) for each TILE of n columns: read(from, i) and write(to, i, value) of its vector i. Those of the last
+// tile keep within the n columns.
+template <class OfTile>
+void for_each_tile_of_columns(long n, const OfTile& tile) {
+    const long whole = n / TILE * TILE;
+    for (long j = 0; j < whole; j += TILE)
+        tile(
+            j, [](const float* from, long i) { return load(from + i * LANES); },
+            [](float* to, long i, v8 value) { store(to + i * LANES, value); });
+    const auto length = [=](long i) { return std::min(std::max(n - whole - i * LANES, 0L), LANES); };
+    if (whole < n)
+        tile(
+            whole, [=](const float* from, long i) { return load_part(from + i * LANES, length(i)); },
+            [=](float* to, long i, v8 value) { store_part(to + i * LANES, value, length(i)); });
 }
 
 // Adds a w to sums, for N_ROWS rows of w and as many columns of a.
@@ -368,27 +384,22 @@ template <long N_ROWS>
 void add_rows(const Matrix& a, const float* w, long w_stride, long n, float* sums, long sums_stride) {
     const ThatCount<N_ROWS> of(a);
     if (of.n == 0) return;
-    const long whole = n / TILE * TILE;
-    for (long j = 0; j < whole; j += TILE) {
+    for_each_tile_of_columns(n, [&](long j, auto read, auto write) {
         v8 ws[N_ROWS][2];
         for (long row = 0; row < N_ROWS; ++row)
-            for (long i = 0; i < 2; ++i) ws[row][i] = in_register(load(w + row * w_stride + j + i * LANES));
-        for (long i = 0; i < of.n; ++i) {
-            float* const to = sums + of.examples[i] * sums_stride + j;
-            v8 left = load(to), right = load(to + LANES);
+            for (long i = 0; i < 2; ++i) ws[row][i] = in_register(read(w + row * w_stride + j, i));
+        for (long example = 0; example < of.n; ++example) {
+            float* const to = sums + of.examples[example] * sums_stride + j;
+            v8 left = read(to, 0), right = read(to, 1);
             for (long row = 0; row < N_ROWS; ++row) {
-                const v8 input = in_register(broadcast(of.inputs[i][row]));
+                const v8 input = in_register(broadcast(of.inputs[example][row]));
                 left += input * ws[row][0];
                 right += input * ws[row][1];
             }
-            store(to, left);
-            store(to + LANES, right);
+            write(to, 0, left);
+            write(to, 1, right);
         }
-    }
-    for (long j = whole; j < n; ++j)
-        for (long i = 0; i < of.n; ++i)
-            for (long row = 0; row < N_ROWS; ++row)
-                sums[of.examples[i] * sums_stride + j] += of.inputs[i][row] * w[row * w_stride + j];
+    });
 }
 
 inline bool is_nearly_empty(const Matrix& a) {
@@ -414,7 +425,7 @@ inline bool streamed_inputs(float alpha, const Matrix& a, const Matrix& w, float
                 add_rows<n_rows>(a_part.column_range(row, row + n_rows), w_part.data + row * w_part.row_stride + left,
                                  w_part.row_stride, right - left, to_sums + left, stride);
             };
-            for_each_tile(
+            for_each_tile_of_rows(
                 to - from, [&](long row) { add(std::integral_constant<long, TILE_ROWS>(), row); },
                 [&](long row) { add(std::integral_constant<long, 1>(), row); });
         });
@@ -464,7 +475,7 @@ inline void streamed_dots(float alpha, const Matrix& a, const Matrix& w, float b
                  c.row_stride, c_part.column_stride);
         };
         const long paired = a.rows / 2 * 2;
-        for_each_tile(
+        for_each_tile_of_rows(
             to - from,
             [&](long row) {
                 for (long example = 0; example < paired; example += 2) multiply(dots_with_rows<2, TILE_ROWS>, row, example);
@@ -481,30 +492,29 @@ template <long N_ROWS>
 void gradient_of_rows(float alpha, const Matrix& a, const Matrix& d, float beta, float* w, long w_stride) {
     const ThatCount<N_ROWS> of(a.transposed());
     if (of.n == 0 && beta == 1) return;
-    const long whole = d.columns / TILE * TILE;
-    for (long j = 0; j < whole; j += TILE) {
+    for_each_tile_of_columns(d.columns, [&](long j, auto read, auto write) {
         v8 sums[N_ROWS][2] = {};
-        for (long i = 0; i < of.n; ++i) {
-            const float* from = d.data + of.examples[i] * d.row_stride + j;
-            const v8 left = in_register(load(from)), right = in_register(load(from + LANES));
+        for (long example = 0; example < of.n; ++example) {
+            const float* from = d.data + of.examples[example] * d.row_stride + j;
+            const v8 left = in_register(read(from, 0)), right = in_register(read(from, 1));
             for (long row = 0; row < N_ROWS; ++row) {
-                const v8 input = in_register(broadcast(of.inputs[i][row]));
+                const v8 input = in_register(broadcast(of.inputs[example][row]));
                 sums[row][0] += input * left;
                 sums[row][1] += input * right;
             }
         }
         for (long row = 0; row < N_ROWS; ++row)
             for (long i = 0; i < 2; ++i) {
-                float* const to = w + row * w_stride + j + i * LANES;
-                store(to, beta == 0 ? alpha * sums[row][i] : alpha * sums[row][i] + beta * load(to));
+                float* const to = w + row * w_stride + j;
+                // Rounded as in unpacked_rows, so that the published results stay what they are.
+                if (beta == 0)
+                    write(to, i, alpha * sums[row][i]);
+                else if (j + TILE <= d.columns)
+                    write(to, i, alpha * in_register(sums[row][i]) + in_register(beta * read(to, i)));
+                else
+                    write(to, i, in_register(alpha * sums[row][i]) + beta * read(to, i));
             }
-    }
-    for (long j = whole; j < d.columns; ++j)
-        for (long row = 0; row < N_ROWS; ++row) {
-            float total = 0;
-            for (long i = 0; i < of.n; ++i) total += of.inputs[i][row] * d.data[of.examples[i] * d.row_stride + j];
-            put(w[row * w_stride + j], alpha * total, beta);
-        }
+    });
 }
 
 // W = alpha A D + beta W for few rows of D.
@@ -519,7 +529,7 @@ inline void streamed_gradient(float alpha, const Matrix& a, const Matrix& d, flo
                 gradient_of_rows<n_rows>(alpha, a_part.row_range(row, row + n_rows), d.column_range(left, right), beta,
                                          w_part.data + row * w_part.row_stride + left, w_part.row_stride);
             };
-            for_each_tile(
+            for_each_tile_of_rows(
                 to - from, [&](long row) { add(std::integral_constant<long, TILE_ROWS>(), row); },
                 [&](long row) { add(std::integral_constant<long, 1>(), row); });
         });
