@@ -86,7 +86,7 @@ fuzz: setup
 soak: setup
 	KILLS=$(KILLS) $(VENV)/bin/python -m pytest --numprocesses 2 -k killed tests/runs tests/test_own_model.py
 
-# About an hour on an idle machine of two cores; writes docs/performance.md.
+# About 70 minutes on an idle machine of two cores; writes docs/performance.md.
 bench: setup $(PEERS)/installed
 	$(VENV)/bin/python -m benchmarks.bench --peers $(PEERS)/bin/python
 

@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import course_problem, report
 from benchmarks.problem import MODELS, dense_flops, make_problem
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,6 +34,7 @@ REWRITES = (
     "tutorials_sum_of_squares",
     "tutorials_column_sums",
     "tutorials_vector_tanh",
+    "tutorials_vector_sigmoid",
     "tutorials_vector_softmax",
     "tutorials_minibatch",
 )
@@ -60,6 +61,13 @@ GROWTH_SECONDS, GROWTH_RUNS = 2, 3
 BATCH_SIZES = (1, 10, 100, 1000, 10_000)
 HIDDEN_UNITS = (10, 100, 500, 1000, 4000)
 DATA_SIZES = (1000, 10_000, 50_000, 200_000)
+
+# The rest of the course: models and batch sizes, the updates that are measured, and how often.
+COURSE = (("da", 20), ("ca", 10), ("rbm", 20), ("finetune", 1), ("finetune", 10))
+COURSE_UPDATES, COURSE_ROUNDS = 200, 7
+# Relative difference of the reconstruction's cross-entropy, where each library draws its own random numbers; else of its
+# rounding errors.
+COURSE_TOLERANCE = {"da": 0.03, "ca": 1e-4, "rbm": 0.25, "finetune": 0.02}
 
 # How many more or fewer images may be misclassified than by us; see docs/performance.md.
 TOLERANCE = {"logreg": 1, "mlp": 3, "lenet": 10}
@@ -405,12 +413,67 @@ def measure_growth(peers, results):
     return growth
 
 
+def _course_workers(peers, problem, n_threads):
+    """A worker of each library and way, after one run: (kind, variant) -> (worker, quality)."""
+    code = (
+        "import json; from benchmarks import course_jax, course_torch; "
+        "print(json.dumps({**course_torch.KINDS, **course_jax.KINDS}))"
+    )
+    variants = _peer_output(peers, ["-c", code], 1)
+    workers = {}
+    for kind, ways in {OURS: {problem.model: [""]}, **variants}.items():
+        for variant in ways[problem.model]:
+            worker = workers[kind, variant] = Worker(peers, kind, variant, n_threads, problem)
+            worker.ask("epoch")
+            worker.quality = worker.ask("errors")["validation"]
+    return workers
+
+
+def measure_course(peers, _):
+    """Seconds of an update of the rest of the course, in turn, in each way; and what the parameters are worth then."""
+    course = []
+    for model, batch_size in COURSE:
+        problem = course_problem.course_problem(model, batch_size, COURSE_UPDATES)
+        for n_threads in THREADS:
+            workers = _course_workers(peers, problem, n_threads)
+            seconds = {way: [] for way in workers}
+            try:
+                for _ in range(COURSE_ROUNDS):
+                    for way, worker in workers.items():
+                        time.sleep(PAUSE)
+                        seconds[way].append(worker.ask("epoch")["seconds"] / COURSE_UPDATES)
+            finally:
+                for worker in workers.values():
+                    worker.kill()
+            ours = workers[OURS, ""].quality
+            for (kind, variant), worker in workers.items():
+                if abs(worker.quality - ours) > COURSE_TOLERANCE[model] * ours:
+                    raise RuntimeError(
+                        f"{model}: {kind} {variant} reached {worker.quality}, we {ours}: not the same work"
+                    )
+                course.append(
+                    {
+                        "model": model,
+                        "batch_size": batch_size,
+                        "threads": n_threads,
+                        "kind": kind,
+                        "variant": variant,
+                        "seconds": seconds[kind, variant],
+                        "quality": worker.quality,
+                    }
+                )
+                median = statistics.median(seconds[kind, variant])
+                say(f"update {model} {batch_size}, {n_threads} threads, {kind} {variant}: {1000 * median:.3f} ms")
+    return course
+
+
 PARTS = {
     "machine": measure_machine,
     "trials": measure_trials,
     "starts": measure_starts,
     "epochs": measure_epochs,
     "train": measure_train,
+    "course": measure_course,
     "ablation": measure_ablation,
     "growth": measure_growth,
 }

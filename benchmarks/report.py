@@ -28,6 +28,7 @@ COLOURS = dict(zip(NAMES, ("#d62728", "#ff9d5c", "#c75b12", "#8fb8de", "#1f4e8c"
 MODELS = {"logreg": "logistic regression", "mlp": "multilayer perceptron", "lenet": "LeNet"}
 AXES = {"batch_size": "batch size", "n_hidden": "hidden units", "n_train": "training examples"}
 CACHES = ("warm", "cold")
+COURSE_KINDS = [kind for kind in NAMES if kind != "numpy"]
 
 
 def _cell(values, ours):
@@ -105,6 +106,28 @@ def _memory_table(results):
         ["peak of memory, MiB", *NAMES.values()],
         [_row(title, _peaks(results, model)) for model, title in MODELS.items()],
     )
+
+
+COURSE = {
+    "da": "denoising autoencoder",
+    "ca": "contractive autoencoder",
+    "rbm": "restricted Boltzmann machine, PCD-15",
+    "finetune": "fine-tuning of three layers of 1,000 units",
+}
+
+
+def _course_table(results):
+    fastest = {}
+    for measured in results["course"]:
+        row = fastest.setdefault((measured["model"], measured["batch_size"], measured["threads"]), {})
+        values = [1000 * seconds for seconds in measured["seconds"]]
+        if statistics.median(values) < statistics.median(row.get(measured["kind"], [float("inf")])):
+            row[measured["kind"]] = values
+    rows = [
+        _row(f"{COURSE[model]}, batch of {size}, {_with(str(threads))}", cells, COURSE_KINDS)
+        for (model, size, threads), cells in fastest.items()
+    ]
+    return _table(["milliseconds an update", *(NAMES[kind] for kind in COURSE_KINDS)], rows)
 
 
 def _ablation_table(results):
@@ -234,6 +257,8 @@ def text(results):
                 lambda _: "![Start, whole training, memory](images/performance_processes.png)\n",
             ),
             _memory_table(results),
+            "### The rest of the course\n",
+            *_if_measured(results, "course", _course_table),
             *_if_measured(results, "growth", lambda _: "![How cost grows](images/performance_growth.png)\n"),
             *_if_measured(results, "ablation", lambda _: "### What each rewrite brings\n", _ablation_table),
             "### Ways to write a step that were tried\n",

@@ -4,8 +4,9 @@ import sys
 import numpy as np
 import pytest
 import theano.tensor as T
+from scipy.special import expit
 
-from benchmarks import bench, numpy_side, report, theano_side
+from benchmarks import bench, course_problem, course_theano, numpy_side, report, theano_side
 from benchmarks.problem import dense_flops, initial_values, make_problem, read_mnist, with_n_train
 from theano_tutorials import MLP, LeNet5, read_data
 
@@ -81,6 +82,33 @@ def test_numpy_trains_as_theano_does(problem, mnist):
         rounding = problem.n_updates * np.spacing(np.abs(expected).max())
         np.testing.assert_allclose(value, expected, rtol=0, atol=1e-4 * change + rounding)
     assert abs(numpys.n_wrong(1) - ours.n_wrong(1)) <= bench.TOLERANCE[problem.model]
+
+
+@pytest.mark.parametrize("model", course_problem.MODELS)
+def test_the_rest_of_the_course_trains_from_the_same_start(model, mnist):
+    problem = course_problem.course_problem(model, 10, 60)._replace(n_hidden=30)
+    splits = with_n_train(mnist, 1000)
+    trainer = course_theano.build(problem, "theano", "", splits, 1)
+    trainer.reset()
+    initial = course_problem.initial_values(problem)
+    for value, expected in zip(trainer.values(), initial):
+        np.testing.assert_array_equal(value, expected)
+    before = trainer.n_wrong(1)
+    trainer.run()
+    assert trainer.n_wrong(1) < 0.8 * before
+
+
+def test_what_parameters_are_worth(mnist):
+    x, y = (part[:50] for part in mnist[1])
+    problem = course_problem.course_problem("da", 10, 1)._replace(n_hidden=30)
+    w, b, b_prime = values = course_problem.initial_values(problem)
+    z = expit(expit(x.astype("float64") @ w + b) @ w.T + b_prime)
+    expected = -(np.log(np.where(z > 0, z, 1)) * x + np.log(np.where(z < 1, 1 - z, 1)) * (1 - x)).sum(axis=1).mean()
+    assert course_problem.quality(problem, values, x, y) == pytest.approx(expected, rel=1e-10)
+    problem = course_problem.course_problem("finetune", 10, 1)._replace(n_hidden=30)
+    *hidden, w, b = course_problem.initial_values(problem)
+    # All classes are equal at first, and argmax takes class 0.
+    assert course_problem.quality(problem, [*hidden, w, b], x, y) == np.count_nonzero(y)
 
 
 @pytest.mark.parametrize("kind", [bench.OURS, "numpy"])

@@ -19,7 +19,7 @@ def test_the_suite_raises_what_a_rewrite_raises():
 
 
 def test_the_rewrites_are_those_of_the_library():
-    assert len(REWRITES) == 9
+    assert len(REWRITES) == 10
     assert all(name.startswith("tutorials_") for name in REWRITES)
 
 

@@ -106,7 +106,7 @@ static void test_sums(long n) {
 static void test_column_sums(long n_rows, long n_columns) {
     const std::vector<float> x = numbers(n_rows * n_columns);
     std::vector<float> sums(n_columns);
-    column_sums(x.data(), n_rows, n_columns, sums.data());
+    column_sums(x.data(), n_rows, n_columns, sums.data(), Identity());
     for (long j = 0; j < n_columns; ++j) {
         double exact = 0, scale = 0;
         for (long i = 0; i < n_rows; ++i) exact += x[i * n_columns + j], scale += std::fabs(x[i * n_columns + j]);

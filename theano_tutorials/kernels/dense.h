@@ -561,6 +561,10 @@ inline void gemm(float alpha, const Matrix& a, const Matrix& b, float beta, cons
         });
 }
 
+struct Identity {
+    v8 operator()(v8 x) const { return x; }
+};
+
 struct Square {
     v8 operator()(v8 x) const { return x * x; }
 };
@@ -602,8 +606,9 @@ double sum_of(const float* x, long n, double* part_sums, Function function) {
 
 constexpr long ROWS_OF_A_BLOCK = 32;  // are added first, then the blocks
 
-// Sum over the rows of x, which are contiguous, for each column.
-inline void column_sums(const float* x, long n_rows, long n_columns, float* sums) {
+// Sum of function(x[i][j]) over the rows of x, which are contiguous, for each column.
+template <class Function>
+void column_sums(const float* x, long n_rows, long n_columns, float* sums, Function function) {
     for (long j = 0; j < n_columns; j += LANES) {
         const long length = std::min(LANES, n_columns - j);
         v8 total = {};
@@ -613,7 +618,8 @@ inline void column_sums(const float* x, long n_rows, long n_columns, float* sums
             for (long i = begin; i < end; ++i) {
                 // Beyond the columns lies the next row, which does not matter; beyond the last row, nothing.
                 const float* from = x + i * n_columns + j;
-                of_block += length == LANES || (i + 1 < n_rows && n_columns >= LANES) ? load(from) : load_part(from, length);
+                const bool whole = length == LANES || (i + 1 < n_rows && n_columns >= LANES);
+                of_block += function(whole ? load(from) : load_part(from, length));
             }
             total += of_block;
         }

@@ -110,12 +110,20 @@ class SumOf(KernelOp):
 
 
 class ColumnSums(KernelOp):
-    """Sums of the columns of a float32 matrix, (n, m) to (m,): the gradient of a layer's biases.
+    """Sums of the columns of a float32 matrix, or of their squares, (n, m) to (m,): the gradient of a layer's biases.
 
     Added in single precision, in blocks of 32 rows.
+
+    Parameters
+    ----------
+    function : {"Identity", "Square"}
     """
 
     header = "dense_op.h"
+    __props__ = ("function",)
+
+    def __init__(self, function="Identity"):
+        self.function = function
 
     def make_node(self, x):
         return Apply(self, [x], [T.TensorType("float32", x.broadcastable[1:])()])
@@ -124,10 +132,11 @@ class ColumnSums(KernelOp):
         return [shapes[0][1:]]
 
     def perform(self, node, inputs, outputs):
-        outputs[0][0] = inputs[0].sum(axis=0)
+        (x,) = inputs
+        outputs[0][0] = (np.square(x) if self.function == "Square" else x).sum(axis=0)
 
     def c_code(self, node, name, inputs, outputs, sub):
-        return self.call("column_sums", [*inputs, *outputs], sub)
+        return self.call("column_sums", [*inputs, *outputs, f"kernels::{self.function}()"], sub)
 
 
 _FUNCTIONS = {
@@ -196,11 +205,15 @@ def tutorials_sum_of_squares(node):
 
 @local_optimizer([Sum])
 def tutorials_column_sums(node):
-    """sum(x, axis=0) of a matrix to ColumnSums."""
+    """sum(x, axis=0) and sum(sqr(x), axis=0) of a matrix to ColumnSums."""
     if not isinstance(node.op, Sum) or node.op.axis != (0,):
         return None
     (x,) = node.inputs
-    return [ColumnSums()(x)] if x.ndim == 2 and is_float32(x, *node.outputs) else None
+    if x.ndim != 2 or not is_float32(x, *node.outputs):
+        return None
+    if x.owner and isinstance(x.owner.op, Elemwise) and isinstance(x.owner.op.scalar_op, scalar.Sqr):
+        return [ColumnSums("Square")(*x.owner.inputs)]
+    return [ColumnSums()(x)]
 
 
 def _mapped(node, functions):

@@ -88,10 +88,12 @@ bool sum_of(PyArrayObject* x, PyArrayObject*& z, Function function) {
     return true;
 }
 
-inline bool column_sums(PyArrayObject* x, PyArrayObject*& z) {
+template <class Function>
+bool column_sums(PyArrayObject* x, PyArrayObject*& z, Function function) {
     const InOrder in_x(x);
     if (!in_x || !prepare(z, 1, PyArray_DIMS(x) + 1, NPY_FLOAT32)) return false;
-    column_sums(in_x, PyArray_DIM(x, 0), PyArray_DIM(x, 1), (float*)PyArray_DATA(z));
+    const float* data = in_x;
+    column_sums(data, PyArray_DIM(x, 0), PyArray_DIM(x, 1), (float*)PyArray_DATA(z), function);
     return true;
 }
 
