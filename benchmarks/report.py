@@ -116,9 +116,13 @@ COURSE = {
 }
 
 
+def _peaks_of_sgemm(measured):
+    return " and ".join(f"{flops / 1e9:.0f}" for flops in measured["sgemm_flops"].values())
+
+
 def _course_table(results):
     fastest = {}
-    for measured in results["course"]:
+    for measured in results["course"]["updates"]:
         row = fastest.setdefault((measured["model"], measured["batch_size"], measured["threads"]), {})
         values = [1000 * seconds for seconds in measured["seconds"]]
         if statistics.median(values) < statistics.median(row.get(measured["kind"], [float("inf")])):
@@ -127,7 +131,12 @@ def _course_table(results):
         _row(f"{COURSE[model]}, batch of {size}, {_with(str(threads))}", cells, COURSE_KINDS)
         for (model, size, threads), cells in fastest.items()
     ]
-    return _table(["milliseconds an update", *(NAMES[kind] for kind in COURSE_KINDS)], rows)
+    course = results["course"]
+    return (
+        f"{course['date']}, Python {course['python']}. "
+        f"sgemm: {_peaks_of_sgemm(course)} GFLOP/s with 1 and 2 threads.\n\n"
+        + _table(["milliseconds an update", *(NAMES[kind] for kind in COURSE_KINDS)], rows)
+    )
 
 
 def _ablation_table(results):
@@ -239,12 +248,11 @@ def text(results):
         for name, version in of_kind.get("versions", {}).items():
             versions.setdefault(name, []).append(version)
     shown = ", ".join(f"{name} {' and '.join(sorted(set(found)))}" for name, found in versions.items())
-    peaks = " and ".join(f"{flops / 1e9:.0f}" for flops in machine["sgemm_flops"].values())
     loads = ", ".join(f"{part} {load:.1f}" for part, load in results["load"].items())
     return "\n".join(
         [
             f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, Python {machine['python']}, "
-            f"{shown}. sgemm: {peaks} GFLOP/s with 1 and 2 threads. Load average before each part: {loads}.\n",
+            f"{shown}. sgemm: {_peaks_of_sgemm(machine)} GFLOP/s with 1 and 2 threads. Load average before each part: {loads}.\n",
             "Each cell: median, from least to most, and the ratio to ours.\n",
             _epoch_table(results),
             "![Seconds an epoch](images/performance_epochs.png)\n",
