@@ -252,7 +252,8 @@ def text(results):
     return "\n".join(
         [
             f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, Python {machine['python']}, "
-            f"{shown}. sgemm: {_peaks_of_sgemm(machine)} GFLOP/s with 1 and 2 threads. Load average before each part: {loads}.\n",
+            f"{shown}. sgemm: {_peaks_of_sgemm(machine)} GFLOP/s with 1 and 2 threads. "
+            f"Load average before each part: {loads}.\n",
             "Each cell: median, from least to most, and the ratio to ours.\n",
             _epoch_table(results),
             "![Seconds an epoch](images/performance_epochs.png)\n",
