@@ -26,7 +26,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from theano_tutorials import LogisticRegression, read_data, save_parameters, train_lenet
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.one_python, pytest.mark.slow]
 SCRIPT = Path(__file__).parents[1] / "scripts" / "demo.py"
 # Chromium would ask its maker's servers for news.
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
