@@ -1,7 +1,5 @@
 """The rest of the course in JAX, one jitted step a call and all updates in lax.scan."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +15,7 @@ from benchmarks.course_problem import (
     initial_values,
     quality,
 )
-from benchmarks.jax_side import resident
+from benchmarks.jax_side import epochs
 from benchmarks.problem import N_PIXELS, Trainer
 
 # Ways to draw random numbers.
@@ -98,9 +96,7 @@ def _rbm_step(problem):
 
 def build(problem, kind, variant, splits, n_threads):
     """Trainer; XLA runs as many threads as the process may use cores."""
-    size, n_updates = problem.batch_size, problem.n_updates
     initial = initial_values(problem)
-    x, y = (part[: n_updates * size].reshape(n_updates, size, *part.shape[1:]) for part in splits[0])
     update = _rbm_step(problem) if problem.model == "rbm" else _gradient_step(problem)
 
     def new_state():
@@ -108,37 +104,12 @@ def build(problem, kind, variant, splits, n_threads):
         params = [jnp.array(value) for value in initial]
         if problem.model != "rbm":
             return jax.block_until_ready((params, key))
-        chain = jnp.zeros((size, problem.n_hidden), jnp.float32)
+        chain = jnp.zeros((problem.batch_size, problem.n_hidden), jnp.float32)
         return jax.block_until_ready((params, key, chain, jnp.array(0)))
 
-    state = new_state()
-    if kind == "jax scan":
-        data = (resident(x), resident(y))
-        epoch = jax.jit(functools.partial(lax.scan, update), donate_argnums=0).lower(state, data).compile()
-
-        def run():
-            nonlocal state
-            state, costs = jax.block_until_ready(epoch(state, data))
-            return float(costs[-1])
-
-    else:
-        batches = [(resident(inputs), resident(labels)) for inputs, labels in zip(x, y)]
-        step = jax.jit(update, donate_argnums=0)
-
-        def run(n_updates=n_updates):
-            nonlocal state
-            for batch in batches[:n_updates]:
-                state, result = step(state, batch)
-            jax.block_until_ready(state)
-            return float(result)
-
-        run(1)
-
-    def reset():
-        nonlocal state
-        state = new_state()
+    reset, run, state = epochs(kind, update, new_state, problem, splits[0])
 
     def values():
-        return [np.asarray(param) for param in state[0]]
+        return [np.asarray(param) for param in state()[0]]
 
     return Trainer(reset, run, lambda split: quality(problem, values(), *splits[split]), values)

@@ -2,8 +2,6 @@
 
 import theano_tutorials as tutorials  # isort: skip  (it makes Theano importable)
 
-import math
-
 import numpy as np
 import theano
 import theano.tensor as T
@@ -21,12 +19,13 @@ from benchmarks.course_problem import (
     quality,
 )
 from benchmarks.problem import N_CLASSES, N_PIXELS, Trainer
+from benchmarks.theano_side import epochs
 from theano_tutorials.training import minibatch_function
 
 KINDS = {"theano": {model: [""] for model in MODELS}}
 
 
-def _params_and_function(problem, datasets):
+def _params_and_train(problem, datasets):
     rng, streams, rate = np.random.RandomState(SEED), RandomStreams(SEED), LEARNING_RATE[problem.model]
     sizes = {"n_visible": N_PIXELS, "n_hidden": problem.n_hidden}
     x = T.matrix("x")
@@ -47,25 +46,15 @@ def _params_and_function(problem, datasets):
         params = [model.W, model.hbias, model.vbias]
         chain = theano.shared(np.zeros((problem.batch_size, problem.n_hidden), np.float32))
         outputs, updates = model.get_cost_updates(rate, chain, N_GIBBS_STEPS)
-    return params, minibatch_function([x], outputs, [datasets[0][0]], problem.batch_size, updates)
+    function = minibatch_function([x], outputs, [datasets[0][0]], problem.batch_size, updates)
+    return params, (lambda i: function(i)[0]) if problem.model == "ca" else function
 
 
 def build(problem, kind, variant, splits, n_threads):
     """Trainer; OMP_NUM_THREADS sets the threads."""
     datasets = [tutorials.shared_dataset(split) for split in splits]
-    params, function = _params_and_function(problem, datasets)
-    initial = initial_values(problem)
-
-    def reset():
-        for param, value in zip(params, initial):
-            param.set_value(value)
-
-    def run(n_updates=problem.n_updates):
-        for i in range(n_updates):
-            result = float(np.ravel(function(i))[0])
-            if not math.isfinite(result):
-                raise tutorials.TrainingDiverged(f"the cost is {result} at update {i + 1}", None)
-        return result
+    params, train = _params_and_train(problem, datasets)
+    reset, run = epochs(params, initial_values(problem), train, problem.n_updates)
 
     def values():
         return [param.get_value() for param in params]

@@ -92,19 +92,54 @@ def _from_layout(values, words):
     return [value[:, :, ::-1, ::-1] if value.ndim == 4 else value for value in values]
 
 
-def resident(array):
+def _resident(array):
     # Without a copy, since the arrays are aligned and nobody writes into them.
     return jax.device_put(array, may_alias=True)
+
+
+def epochs(kind, update, new_state, problem, train):
+    """What resets a state, what makes updates of it and returns the last cost, and what returns the state.
+
+    ``update(state, batch)`` returns the new state and the cost, ``new_state()`` a ready state at the start.
+    """
+    size, n_updates = problem.batch_size, problem.n_updates
+    x, y = (part[: n_updates * size].reshape(n_updates, size, *part.shape[1:]) for part in train)
+    state = new_state()
+    if kind == "jax scan":
+        data = (_resident(x), _resident(y))
+        epoch = jax.jit(functools.partial(lax.scan, update), donate_argnums=0).lower(state, data).compile()
+
+        def run():
+            nonlocal state
+            state, costs = jax.block_until_ready(epoch(state, data))
+            return float(costs[-1])
+
+    else:
+        batches = [(_resident(inputs), _resident(labels)) for inputs, labels in zip(x, y)]
+        step = jax.jit(update, donate_argnums=0)
+
+        def run(n_updates=n_updates):
+            nonlocal state
+            for batch in batches[:n_updates]:
+                state, result = step(state, batch)
+            jax.block_until_ready(state)
+            return float(result)
+
+        run(1)
+
+    def reset():
+        nonlocal state
+        state = new_state()
+
+    return reset, run, lambda: state
 
 
 def build(problem, kind, variant, splits, n_threads):
     """Trainer; XLA runs as many threads as the process may use cores."""
     words, size, rate = variant.split(), problem.batch_size, LEARNING_RATE[problem.model]
-    n_updates = problem.n_updates
     scores = _scores_function(problem.model, words)
     cost = _cost_function(problem.model, scores, words)
     initial = _layout(initial_values(problem), words)
-    x, y = (part[: n_updates * size].reshape(n_updates, size, *part.shape[1:]) for part in splits[0])
 
     def new_params():
         return jax.block_until_ready([jnp.array(value) for value in initial])
@@ -113,28 +148,7 @@ def build(problem, kind, variant, splits, n_threads):
         result, gradients = jax.value_and_grad(cost)(params, *batch)
         return [param - rate * gradient for param, gradient in zip(params, gradients)], result
 
-    params = new_params()
-    if kind == "jax scan":
-        data = (resident(x), resident(y))
-        epoch = jax.jit(functools.partial(lax.scan, update), donate_argnums=0).lower(params, data).compile()
-
-        def run():
-            nonlocal params
-            params, costs = jax.block_until_ready(epoch(params, data))
-            return float(costs[-1])
-
-    else:
-        batches = [(resident(inputs), resident(labels)) for inputs, labels in zip(x, y)]
-        step = jax.jit(update, donate_argnums=0)
-
-        def run(n_updates=n_updates):
-            nonlocal params
-            for batch in batches[:n_updates]:
-                params, result = step(params, batch)
-            jax.block_until_ready(params)
-            return float(result)
-
-        run(1)
+    reset, run, params = epochs(kind, update, new_params, problem, splits[0])
 
     @jax.jit
     def errors(params, x, y):
@@ -143,11 +157,7 @@ def build(problem, kind, variant, splits, n_threads):
     def n_wrong(split):
         inputs, labels = splits[split]
         starts = range(0, len(inputs) // size * size, size)
-        counts = [errors(params, inputs[i : i + size], labels[i : i + size]) for i in starts]
+        counts = [errors(params(), inputs[i : i + size], labels[i : i + size]) for i in starts]
         return int(sum(map(int, counts)))
 
-    def reset():
-        nonlocal params
-        params = new_params()
-
-    return Trainer(reset, run, n_wrong, lambda: _from_layout(params, words))
+    return Trainer(reset, run, n_wrong, lambda: _from_layout(params(), words))

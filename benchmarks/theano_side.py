@@ -25,6 +25,23 @@ def _model_and_cost(problem, x, y):
     return model, [param for layer in layers for param in layer.params], model.negative_log_likelihood(y)
 
 
+def epochs(params, initial, train, n_updates):
+    """What sets the initial parameters, and what makes updates as ``train`` does and returns the last cost."""
+
+    def reset():
+        for param, value in zip(params, initial):
+            param.set_value(value)
+
+    def run(n_updates=n_updates):
+        for i in range(n_updates):
+            result = float(train(i))
+            if not math.isfinite(result):
+                raise tutorials.TrainingDiverged(f"the cost is {result} at update {i + 1}", None)
+        return result
+
+    return reset, run
+
+
 def build(problem, kind, variant, splits, n_threads):
     """Trainer; OMP_NUM_THREADS sets the threads."""
     x, y = T.matrix("x"), T.ivector("y")
@@ -32,18 +49,7 @@ def build(problem, kind, variant, splits, n_threads):
     datasets = [tutorials.shared_dataset(split) for split in splits]
     updates = tutorials.sgd_updates(cost, model.params, LEARNING_RATE[problem.model])
     functions = tutorials.compile_functions(x, y, cost, model.errors(y), updates, datasets, problem.batch_size)
-    initial = [param.get_value() for param in params]
-
-    def reset():
-        for param, value in zip(params, initial):
-            param.set_value(value)
-
-    def run(n_updates=problem.n_updates):
-        for i in range(n_updates):
-            result = float(functions.train(i))
-            if not math.isfinite(result):
-                raise tutorials.TrainingDiverged(f"the cost is {result} at update {i + 1}", None)
-        return result
+    reset, run = epochs(params, [param.get_value() for param in params], functions.train, problem.n_updates)
 
     def n_wrong(split):
         function, n_batches = [

@@ -31,6 +31,7 @@ struct Matrix {
     Matrix from_last_row() const {
         return {data + (rows - 1) * row_stride, rows, columns, -row_stride, column_stride};
     }
+    Matrix from_last_column() const { return transposed().from_last_row().transposed(); }
 };
 
 // C = alpha A B + beta C on one thread; the rows of C must be contiguous. BLAS counts by columns, so it gets the
@@ -293,7 +294,7 @@ inline bool unpacked_gemm(float alpha, const Matrix& a, const Matrix& b, float b
     if (sums.empty() || b_rest.empty()) return false;
     for_each_range(k, TILE_ROWS, flops, [&](long from, long to, long part) {
         Matrix a_part = a.column_range(from, to), b_part = b.row_range(from, to);
-        if (2 * (part + 1) <= n_parts) a_part = a_part.transposed().from_last_row().transposed(), b_part = b_part.from_last_row();
+        if (2 * (part + 1) <= n_parts) a_part = a_part.from_last_column(), b_part = b_part.from_last_row();
         unpacked_rows(alpha, a_part, b_part, b_rest + from * TILE, 0, {sums + part * m * n_padded, m, n, n_padded, 1},
                       nullptr);
     });
@@ -355,12 +356,12 @@ void for_each_strip(long n_examples, long n_columns, const Strip& strip) {
     for (long from = 0; from < n_columns; from += width) strip(from, std::min(from + width, n_columns));
 }
 
-// tile(row) for the first of each TILE_ROWS rows, last_row(row) for each of those that are left.
-template <class Tile, class LastRow>
-void for_each_tile_of_rows(long n_rows, const Tile& tile, const LastRow& last_row) {
+// rows(first, number) for TILE_ROWS rows at a time, then for each of those that are left; the number is a constant.
+template <class Rows>
+void for_each_tile_of_rows(long n_rows, const Rows& rows) {
     long row = 0;
-    for (; row + TILE_ROWS <= n_rows; row += TILE_ROWS) tile(row);
-    for (; row < n_rows; ++row) last_row(row);
+    for (; row + TILE_ROWS <= n_rows; row += TILE_ROWS) rows(row, std::integral_constant<long, TILE_ROWS>());
+    for (; row < n_rows; ++row) rows(row, std::integral_constant<long, 1>());
 }
 
 // tile(j, read, write) for each TILE of n columns: read(from, i) and write(to, i, value) of its vector i. Those of the last
@@ -418,16 +419,13 @@ inline bool streamed_inputs(float alpha, const Matrix& a, const Matrix& w, float
     for_each_range(w.rows, TILE_ROWS, flops, [&](long from, long to, long part) {
         Matrix a_part = a.column_range(from, to), w_part = w.row_range(from, to);
         if (2 * (part + 1) <= n_parts)
-            a_part = a_part.transposed().from_last_row().transposed(), w_part = w_part.from_last_row();
+            a_part = a_part.from_last_column(), w_part = w_part.from_last_row();
         float* const to_sums = sums + part * a.rows * stride;
         for_each_strip(a.rows, w.columns, [&](long left, long right) {
-            const auto add = [&](auto n_rows, long row) {
+            for_each_tile_of_rows(to - from, [&](long row, auto n_rows) {
                 add_rows<n_rows>(a_part.column_range(row, row + n_rows), w_part.data + row * w_part.row_stride + left,
                                  w_part.row_stride, right - left, to_sums + left, stride);
-            };
-            for_each_tile_of_rows(
-                to - from, [&](long row) { add(std::integral_constant<long, TILE_ROWS>(), row); },
-                [&](long row) { add(std::integral_constant<long, 1>(), row); });
+            });
         });
     });
     for (long example = 0; example < a.rows; ++example)
@@ -468,22 +466,17 @@ inline void streamed_dots(float alpha, const Matrix& a, const Matrix& w, float b
     for_each_range(w.rows, TILE_ROWS, flops, [&](long from, long to, long part) {
         Matrix w_part = w.row_range(from, to), c_part = c.column_range(from, to);
         if (2 * (part + 1) <= n_parts)
-            w_part = w_part.from_last_row(), c_part = c_part.transposed().from_last_row().transposed();
+            w_part = w_part.from_last_row(), c_part = c_part.from_last_column();
         const auto multiply = [&](auto dots, long row, long example) {
             dots(alpha, a.data + example * a.row_stride, a.row_stride, w_part.data + row * w_part.row_stride,
                  w_part.row_stride, w.columns, beta, c_part.data + example * c.row_stride + row * c_part.column_stride,
                  c.row_stride, c_part.column_stride);
         };
         const long paired = a.rows / 2 * 2;
-        for_each_tile_of_rows(
-            to - from,
-            [&](long row) {
-                for (long example = 0; example < paired; example += 2) multiply(dots_with_rows<2, TILE_ROWS>, row, example);
-                if (paired < a.rows) multiply(dots_with_rows<1, TILE_ROWS>, row, paired);
-            },
-            [&](long row) {
-                for (long example = 0; example < a.rows; ++example) multiply(dots_with_rows<1, 1>, row, example);
-            });
+        for_each_tile_of_rows(to - from, [&](long row, auto n_rows) {
+            for (long example = 0; example < paired; example += 2) multiply(dots_with_rows<2, n_rows>, row, example);
+            if (paired < a.rows) multiply(dots_with_rows<1, n_rows>, row, paired);
+        });
     });
 }
 
@@ -525,13 +518,10 @@ inline void streamed_gradient(float alpha, const Matrix& a, const Matrix& d, flo
         Matrix a_part = a.row_range(from, to), w_part = w.row_range(from, to);
         if (2 * (part + 1) <= n_parts) a_part = a_part.from_last_row(), w_part = w_part.from_last_row();
         for_each_strip(d.rows, d.columns, [&](long left, long right) {
-            const auto add = [&](auto n_rows, long row) {
+            for_each_tile_of_rows(to - from, [&](long row, auto n_rows) {
                 gradient_of_rows<n_rows>(alpha, a_part.row_range(row, row + n_rows), d.column_range(left, right), beta,
                                          w_part.data + row * w_part.row_stride + left, w_part.row_stride);
-            };
-            for_each_tile_of_rows(
-                to - from, [&](long row) { add(std::integral_constant<long, TILE_ROWS>(), row); },
-                [&](long row) { add(std::integral_constant<long, 1>(), row); });
+            });
         });
     });
 }
