@@ -208,12 +208,20 @@ inline bool narrow_gemm_of_transposed(float alpha, const Matrix& a, const Matrix
 }
 
 // A few examples: copying the weights into the order that BLAS likes costs as much as it brings. C is computed in tiles
-// of rows and two vectors, with B as it lies in memory. Whether the weights are B or C, a part has some of their rows: in
-// each product of a minibatch the same ones, which stay in the cache of its processor. The first half of the parts goes
-// through its rows from the last one: a processor fetches what lies ahead of it, out of the cache of another if need be,
-// so both go away from where they meet.
+// of rows and two vectors, with B as it lies in memory.
 constexpr long FEW = 64;
 constexpr long TILE_ROWS = 5;
+
+// part(from, to, i, backwards) for ranges of the rows of the weights: in each product of a minibatch the same ones, which
+// stay in the cache of their processor. The first half of the parts goes through its rows from the last one: a processor
+// fetches what lies ahead of it, out of the cache of another if need be, so both go away from where they meet.
+template <class Part>
+void for_each_range_of_weights(long n_rows, double flops, const Part& part) {
+    const long n_parts = number_of_parts(n_rows, TILE_ROWS, flops);
+    for_each_range(n_rows, TILE_ROWS, flops,
+                   [&](long from, long to, long i) { part(from, to, i, 2 * (i + 1) <= n_parts); });
+}
+
 constexpr long DEPTH = 384;  // of a block of B, which stays in the nearest cache while the rows of C pass
 
 template <long N_ROWS>
@@ -271,6 +279,25 @@ inline void unpacked_rows(float alpha, const Matrix& a, const Matrix& b, float* 
 
 constexpr double FLOPS_OF_A_SUM = 16;  // to add a float of another part takes about as long as so many
 
+// C = alpha times the sum of the parts + beta C. Each part is a matrix like C whose rows are stride floats apart.
+inline void add_parts(const float* parts, long n_parts, long stride, float alpha, float beta, const Matrix& c) {
+    const long m = c.rows, n = c.columns;
+    for_each_range(n, TILE, FLOPS_OF_A_SUM * n_parts * m * n, [&](long from, long to, long) {
+        for (long row = 0; row < m; ++row)
+            for (long j = from; j < to; j += LANES) {
+                const float* of_part = parts + row * stride + j;
+                v8 total = load(of_part);
+                for (long part = 1; part < n_parts; ++part) total += load(of_part + part * m * stride);
+                total = in_register(alpha * total);
+                float* const element = c.data + row * c.row_stride + j;
+                if (n - j >= LANES)
+                    store(element, beta == 0 ? total : total + beta * load(element));
+                else
+                    for (long i = 0; i < n - j; ++i) put(element[i], total[i], beta);
+            }
+    });
+}
+
 // C = alpha A B + beta C, for contiguous rows of B and C, and few of one of them. False if there is no memory for it.
 inline bool unpacked_gemm(float alpha, const Matrix& a, const Matrix& b, float beta, const Matrix& c) {
     const long k = a.columns, m = c.rows, n = c.columns, n_padded = rounded_up(n, TILE);
@@ -280,37 +307,25 @@ inline bool unpacked_gemm(float alpha, const Matrix& a, const Matrix& b, float b
         const long row_parts = number_of_parts(m, TILE_ROWS, flops);
         const Scratch<float> b_rest(row_parts * k * TILE), c_rest(m * TILE);
         if (b_rest.empty() || c_rest.empty()) return false;
-        for_each_range(m, TILE_ROWS, flops, [&](long from, long to, long part) {
+        for_each_range_of_weights(m, flops, [&](long from, long to, long part, bool backwards) {
             if (k <= FEW)  // it comes from the thread that has computed it
                 for (long i = 0; i < k; ++i)
                     for (long j = 0; j < n; j += TILE) __builtin_prefetch(b.data + i * b.row_stride + j);
             Matrix a_part = a.row_range(from, to), c_part = c.row_range(from, to);
-            if (2 * (part + 1) <= row_parts) a_part = a_part.from_last_row(), c_part = c_part.from_last_row();
+            if (backwards) a_part = a_part.from_last_row(), c_part = c_part.from_last_row();
             unpacked_rows(alpha, a_part, b, b_rest + part * k * TILE, beta, c_part, c_rest + from * TILE);
         });
         return true;
     }
     const Scratch<float> sums(n_parts * m * n_padded), b_rest(k * TILE);
     if (sums.empty() || b_rest.empty()) return false;
-    for_each_range(k, TILE_ROWS, flops, [&](long from, long to, long part) {
+    for_each_range_of_weights(k, flops, [&](long from, long to, long part, bool backwards) {
         Matrix a_part = a.column_range(from, to), b_part = b.row_range(from, to);
-        if (2 * (part + 1) <= n_parts) a_part = a_part.from_last_column(), b_part = b_part.from_last_row();
+        if (backwards) a_part = a_part.from_last_column(), b_part = b_part.from_last_row();
         unpacked_rows(alpha, a_part, b_part, b_rest + from * TILE, 0, {sums + part * m * n_padded, m, n, n_padded, 1},
                       nullptr);
     });
-    for_each_range(n, TILE, FLOPS_OF_A_SUM * n_parts * m * n, [&](long from, long to, long) {
-        for (long row = 0; row < m; ++row)
-            for (long j = from; j < to; j += LANES) {
-                const float* of_part = sums + row * n_padded + j;
-                v8 total = load(of_part);
-                for (long part = 1; part < n_parts; ++part) total += load(of_part + part * m * n_padded);
-                float* const element = c.data + row * c.row_stride + j;
-                if (n - j >= LANES)
-                    store(element, beta == 0 ? total : total + beta * load(element));
-                else
-                    for (long i = 0; i < n - j; ++i) put(element[i], total[i], beta);
-            }
-    });
+    add_parts(sums, n_parts, n_padded, 1, beta, c);
     return true;
 }
 
@@ -416,10 +431,9 @@ inline bool streamed_inputs(float alpha, const Matrix& a, const Matrix& w, float
     const Scratch<float> sums(n_parts * a.rows * stride);
     if (sums.empty()) return false;
     std::fill_n(&sums[0], n_parts * a.rows * stride, 0.f);
-    for_each_range(w.rows, TILE_ROWS, flops, [&](long from, long to, long part) {
+    for_each_range_of_weights(w.rows, flops, [&](long from, long to, long part, bool backwards) {
         Matrix a_part = a.column_range(from, to), w_part = w.row_range(from, to);
-        if (2 * (part + 1) <= n_parts)
-            a_part = a_part.from_last_column(), w_part = w_part.from_last_row();
+        if (backwards) a_part = a_part.from_last_column(), w_part = w_part.from_last_row();
         float* const to_sums = sums + part * a.rows * stride;
         for_each_strip(a.rows, w.columns, [&](long left, long right) {
             for_each_tile_of_rows(to - from, [&](long row, auto n_rows) {
@@ -428,12 +442,7 @@ inline bool streamed_inputs(float alpha, const Matrix& a, const Matrix& w, float
             });
         });
     });
-    for (long example = 0; example < a.rows; ++example)
-        for (long j = 0; j < w.columns; ++j) {
-            float total = 0;
-            for (long part = 0; part < n_parts; ++part) total += sums[(part * a.rows + example) * stride + j];
-            put(c.data[example * c.row_stride + j], alpha * total, beta);
-        }
+    add_parts(sums, n_parts, stride, alpha, beta, c);
     return true;
 }
 
@@ -462,11 +471,9 @@ void dots_with_rows(float alpha, const float* a, long a_stride, const float* w, 
 // C = alpha A W' + beta C for few rows of A, which are contiguous.
 inline void streamed_dots(float alpha, const Matrix& a, const Matrix& w, float beta, const Matrix& c) {
     const double flops = flops_of_streaming(a.rows, w);
-    const long n_parts = number_of_parts(w.rows, TILE_ROWS, flops);
-    for_each_range(w.rows, TILE_ROWS, flops, [&](long from, long to, long part) {
+    for_each_range_of_weights(w.rows, flops, [&](long from, long to, long, bool backwards) {
         Matrix w_part = w.row_range(from, to), c_part = c.column_range(from, to);
-        if (2 * (part + 1) <= n_parts)
-            w_part = w_part.from_last_row(), c_part = c_part.from_last_column();
+        if (backwards) w_part = w_part.from_last_row(), c_part = c_part.from_last_column();
         const auto multiply = [&](auto dots, long row, long example) {
             dots(alpha, a.data + example * a.row_stride, a.row_stride, w_part.data + row * w_part.row_stride,
                  w_part.row_stride, w.columns, beta, c_part.data + example * c.row_stride + row * c_part.column_stride,
@@ -513,10 +520,9 @@ void gradient_of_rows(float alpha, const Matrix& a, const Matrix& d, float beta,
 // W = alpha A D + beta W for few rows of D.
 inline void streamed_gradient(float alpha, const Matrix& a, const Matrix& d, float beta, const Matrix& w) {
     const double flops = flops_of_streaming(d.rows, w);
-    const long n_parts = number_of_parts(w.rows, TILE_ROWS, flops);
-    for_each_range(w.rows, TILE_ROWS, flops, [&](long from, long to, long part) {
+    for_each_range_of_weights(w.rows, flops, [&](long from, long to, long, bool backwards) {
         Matrix a_part = a.row_range(from, to), w_part = w.row_range(from, to);
-        if (2 * (part + 1) <= n_parts) a_part = a_part.from_last_row(), w_part = w_part.from_last_row();
+        if (backwards) a_part = a_part.from_last_row(), w_part = w_part.from_last_row();
         for_each_strip(d.rows, d.columns, [&](long left, long right) {
             for_each_tile_of_rows(to - from, [&](long row, auto n_rows) {
                 gradient_of_rows<n_rows>(alpha, a_part.row_range(row, row + n_rows), d.column_range(left, right), beta,
