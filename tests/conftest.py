@@ -19,6 +19,8 @@ from models import TUTORIALS
 from theano_tutorials import load_data, minibatch_function, save_parameters, sgd_updates
 from theano_tutorials.datasets import read_idx
 
+collect_ignore = ["old_code"]  # scripts of Python 2
+
 # Its assertions, too, show values where they fail.
 pytest.register_assert_rewrite("small_dataset")
 

@@ -300,7 +300,7 @@ RNG = np.random.RandomState(0)
             ValueError,
             r"W has shape \(3, 4\): expected \(4, 3\)",
         ),
-        (lambda: HiddenLayer(RNG, T.tensor3(), 4, 3), TypeError, "ndim 3"),
+        (lambda: HiddenLayer(RNG, T.vector(), 4, 3), TypeError, "ndim 1: expected a variable with ndim 2 or 3"),
         (lambda: HiddenLayer(RNG, T.matrix(), 4, -1), ValueError, "n_out is -1"),
         (
             lambda: HiddenLayer(RNG, T.matrix(), 4, 3, b=theano.shared(np.zeros(4, "float32"))),

@@ -176,6 +176,3 @@ def train_ca(
     result = pretrain(function, autoencoder, n_batches, n_epochs, run, MAIN_PHASE, monitored)
     draw_filters(run, autoencoder.W, datasets)
     return result
-
-
-ORIGINAL_NAMES = {"cA": {"cA": cA, "test_cA": train_ca}}

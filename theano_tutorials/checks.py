@@ -69,13 +69,14 @@ def require_batch_shape(length, **values):
             raise ValueError(f"{name} is {value!r}: expected {length} integers of at least 1, or None for the first")
 
 
-def require_ndim(ndim, **variables):
-    """Raise TypeError unless each named symbolic variable has that many dimensions."""
+def require_ndim(*allowed, **variables):
+    """Raise TypeError unless each named symbolic variable has that many dimensions, or one of these numbers."""
     for name, variable in variables.items():
         if not isinstance(variable, theano.Variable):
             raise TypeError(f"{name} is of type {type(variable).__name__}: expected a symbolic variable")
-        if variable.ndim != ndim:
-            raise TypeError(f"{name} ({variable}) has ndim {variable.ndim}: expected a variable with ndim {ndim}")
+        if variable.ndim not in allowed:
+            expected = " or ".join(map(str, allowed))
+            raise TypeError(f"{name} ({variable}) has ndim {variable.ndim}: expected a variable with ndim {expected}")
 
 
 def require_labels(y):
@@ -91,9 +92,10 @@ def shape_of(shared):
 
 
 def require_parameter(name, parameter, shape):
-    """Raise unless ``parameter`` is a shared variable that holds an array of that shape."""
-    if not hasattr(parameter, "get_value"):
-        raise TypeError(f"{name} is {parameter!r}: expected a theano.shared variable")
-    found = shape_of(parameter)
-    if found != tuple(shape):
-        raise ValueError(f"{name} has shape {found}: expected {tuple(shape)}")
+    """Raise unless ``parameter`` is a symbolic variable of as many dimensions; if it is shared, of that shape."""
+    if not isinstance(parameter, theano.Variable):
+        raise TypeError(f"{name} is {parameter!r}: expected a theano.shared variable, or another symbolic one")
+    if parameter.ndim != len(shape):
+        raise ValueError(f"{name} has ndim {parameter.ndim}: expected the shape {tuple(shape)}")
+    if hasattr(parameter, "get_value") and shape_of(parameter) != tuple(shape):
+        raise ValueError(f"{name} has shape {shape_of(parameter)}: expected {tuple(shape)}")

@@ -39,10 +39,10 @@ class TiedAutoencoder:
         Values in [0, 1].
     n_visible, n_hidden : int
         Number of inputs and of hidden units.
-    W : shared variable, floatX, (n_visible, n_hidden), optional
+    W : shared or other symbolic variable, floatX, (n_visible, n_hidden), optional
         Weights to use; by default new ones, after Glorot and Bengio 2010, four times
         wider as for every logistic sigmoid.
-    bhid, bvis : shared variables, floatX, (n_hidden,) and (n_visible,), optional
+    bhid, bvis : shared or other symbolic variables, floatX, (n_hidden,) and (n_visible,), optional
         Biases of the hidden units and of the reconstruction; by default zero.
 
     Attributes
@@ -59,7 +59,7 @@ class TiedAutoencoder:
     Raises
     ------
     TypeError
-        If ``input`` is not a matrix, or a parameter is not a shared variable.
+        If ``input`` is not a matrix, or a parameter is not a symbolic variable.
     ValueError
         If a size is below one or a given parameter has another shape.
     """
@@ -85,7 +85,7 @@ class TiedAutoencoder:
         self.params = [self.W, self.b, self.b_prime]
 
     def __repr__(self):
-        return described(self, **self.architecture)
+        return described(self, "architecture")
 
     def get_hidden_values(self, input):
         """Code of an input: floatX, (n_examples, n_hidden)."""
@@ -236,6 +236,3 @@ def train_da(
     result = pretrain(function, autoencoder, n_batches, n_epochs, run, MAIN_PHASE)
     draw_filters(run, autoencoder.W, datasets)
     return result
-
-
-ORIGINAL_NAMES = {"dA": {"dA": dA, "test_dA": train_da}}

@@ -183,6 +183,3 @@ def train_dbn(
         result = train(functions, network, early_stopping, n_epochs, run)
         draw_classifier(run, network, network.sigmoid_layers[0].W, datasets, batch_size)
     return result
-
-
-ORIGINAL_NAMES = {"DBN": {"DBN": DBN, "test_DBN": train_dbn}}

@@ -420,16 +420,3 @@ def _draw(run, sampler):
 
     samples = sampler.samples.get_value().reshape(-1, len(sampler.mean))
     run.draw({"samples.png": lambda: plots.samples_on_density(samples, sampler.mean, sampler.covariance)})
-
-
-ORIGINAL_NAMES = {
-    "hmc": {
-        "HMC_sampler": HMC_sampler,
-        "hamiltonian": hamiltonian,
-        "hmc_move": hmc_move,
-        "hmc_updates": hmc_updates,
-        "kinetic_energy": kinetic_energy,
-        "metropolis_hastings_accept": metropolis_hastings_accept,
-        "simulate_dynamics": simulate_dynamics,
-    }
-}

@@ -51,12 +51,12 @@ class LeNetConvPoolLayer:
     image_shape : (batch_size, n_input_maps, image_height, image_width)
         A batch size of None means any number of images.
     poolsize : (rows, columns)
-    W : shared variable, floatX, of shape ``filter_shape``, optional
+    W : shared or other symbolic variable, floatX, of shape ``filter_shape``, optional
         Filters to use; by default new ones, uniform within
         ``sqrt(6 / (fan_in + fan_out))``, with
         ``fan_in = n_input_maps * filter_height * filter_width`` and
         ``fan_out = n_filters * filter_height * filter_width // prod(poolsize)``.
-    b : shared variable, floatX, (n_filters,), optional
+    b : shared or other symbolic variable, floatX, (n_filters,), optional
         Biases to use; by default new ones, all zero.
 
     Attributes
@@ -71,7 +71,7 @@ class LeNetConvPoolLayer:
     ------
     TypeError
         If ``input`` does not have four dimensions, or ``W`` or ``b`` is not a
-        shared variable.
+        symbolic variable.
     ValueError
         If the shapes do not agree, or the image is too small for the filter and
         the pool.
@@ -120,11 +120,11 @@ class LeNetConvPoolLayer:
         pooled = pool_2d(convolved, ws=tuple(poolsize), ignore_border=True)
         self.output = T.tanh(pooled + b.dimshuffle("x", 0, "x", "x"))
         self.output_shape = (batch_size, n_filters, *(size // pool for size, pool in zip(map_size, poolsize)))
-        self._shapes = {"filter_shape": filter_shape, "image_shape": image_shape, "poolsize": poolsize}
+        shapes = {"filter_shape": filter_shape, "image_shape": image_shape, "poolsize": poolsize}
+        self._shapes = {name: tuple(shape) for name, shape in shapes.items()}
 
     def __repr__(self):
-        shapes = {name: tuple(shape) for name, shape in self._shapes.items()}
-        return described(self, **shapes, activation="tanh")
+        return described(self, "_shapes", activation="tanh")
 
 
 class LeNet5:
@@ -229,8 +229,7 @@ class LeNet5:
         self.errors = self.layer3.errors
 
     def __repr__(self):
-        sizes = {**self.architecture, "image_shape": list(self.example_shape)}
-        return described(self, **sizes, activation="tanh")
+        return described(self, "architecture", image_shape=list(self.example_shape), activation="tanh")
 
     @classmethod
     def from_parameters(cls, parameters, nkerns, n_out, image_shape=MNIST_SHAPE):
@@ -313,8 +312,3 @@ def train_lenet(
     result = train(functions, classifier, early_stopping, n_epochs, run)
     draw_classifier(run, classifier, classifier.layer0.W, datasets, batch_size)
     return result
-
-
-ORIGINAL_NAMES = {
-    "convolutional_mlp": {"LeNetConvPoolLayer": LeNetConvPoolLayer, "evaluate_lenet5": train_lenet},
-}

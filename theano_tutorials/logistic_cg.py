@@ -39,7 +39,7 @@ class FlatLogisticRegression:
     input : symbolic matrix, floatX, (n_examples, n_in)
     n_in, n_out : int
         Number of input features and of classes.
-    theta : shared variable, floatX, (n_in * n_out + n_out,), optional
+    theta : shared or other symbolic variable, floatX, (n_in * n_out + n_out,), optional
         Parameters to use; by default new ones, all zero.
 
     Attributes
@@ -60,7 +60,7 @@ class FlatLogisticRegression:
     Raises
     ------
     TypeError
-        If ``input`` is not a matrix, or ``theta`` is not a shared variable.
+        If ``input`` is not a matrix, or ``theta`` is not a symbolic variable.
     ValueError
         If a size is below one or ``theta`` has another shape.
 
@@ -94,7 +94,7 @@ class FlatLogisticRegression:
         self.y_pred = T.argmax(self.p_y_given_x, axis=1)
 
     def __repr__(self):
-        return described(self, **self.architecture)
+        return described(self, "architecture")
 
     @classmethod
     def from_parameters(cls, parameters, n_in, n_out):
@@ -208,8 +208,3 @@ def _minimize(functions, batch_gradient, classifier, n_epochs, run):
             zeros = np.zeros(classifier.theta.get_value(borrow=True).shape)
             fmin_cg(cost_of, zeros, gradient_of, callback=validate, maxiter=n_epochs, disp=False)
         return session.result()
-
-
-ORIGINAL_NAMES = {
-    "logistic_cg": {"LogisticRegression": FlatLogisticRegression, "cg_optimization_mnist": train_logistic_cg}
-}

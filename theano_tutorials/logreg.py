@@ -17,7 +17,7 @@ import theano
 import theano.tensor as T
 
 from theano_tutorials.checks import require_counts, require_labels, require_ndim, require_parameter
-from theano_tutorials.datasets import load_data, shared_dataset
+from theano_tutorials.datasets import load_data
 from theano_tutorials.reprs import described
 from theano_tutorials.runs import draw_classifier, open_run
 from theano_tutorials.training import EarlyStopping, compile_functions, sgd_updates, train
@@ -31,9 +31,9 @@ class LogisticRegression:
     input : symbolic matrix, floatX, (n_examples, n_in)
     n_in, n_out : int
         Number of input features and of classes.
-    W : shared variable, floatX, (n_in, n_out), optional
+    W : shared or other symbolic variable, floatX, (n_in, n_out), optional
         Weights to use; by default new ones, all zero.
-    b : shared variable, floatX, (n_out,), optional
+    b : shared or other symbolic variable, floatX, (n_out,), optional
         Biases to use; by default new ones, all zero.
 
     Attributes
@@ -52,7 +52,7 @@ class LogisticRegression:
     Raises
     ------
     TypeError
-        If ``input`` is not a matrix, or ``W`` or ``b`` is not a shared variable.
+        If ``input`` is not a matrix, or ``W`` or ``b`` is not a symbolic variable.
     ValueError
         If a size is below one or a given parameter has another shape.
 
@@ -82,7 +82,7 @@ class LogisticRegression:
         self.y_pred = T.argmax(self.p_y_given_x, axis=1)
 
     def __repr__(self):
-        return described(self, **self.architecture)
+        return described(self, "architecture")
 
     @classmethod
     def from_parameters(cls, parameters, n_in, n_out):
@@ -188,13 +188,3 @@ def train_logreg(
     result = train(functions, classifier, early_stopping, n_epochs, run)
     draw_classifier(run, classifier, classifier.W, datasets, batch_size)
     return result
-
-
-ORIGINAL_NAMES = {
-    "logistic_sgd": {
-        "LogisticRegression": LogisticRegression,
-        "load_data": load_data,
-        "shared_dataset": shared_dataset,
-        "sgd_optimization_mnist": train_logreg,
-    }
-}

@@ -120,7 +120,7 @@ class LSTM:
         self.y_pred = T.argmax(self.p_y_given_x, axis=1)
 
     def __repr__(self):
-        return described(self, **self.architecture)
+        return described(self, "architecture")
 
     @classmethod
     def from_parameters(cls, parameters, n_words, dim_proj, n_classes):
@@ -349,6 +349,3 @@ def _functions(model, cost, y, splits, batch_size, maxlen, rng):
     n_batches = len(short) // batch_size
     (validate, n_valid), (test, n_test) = errors_of(valid_set), errors_of(test_set)
     return Functions(in_order(update, n_updates, n_batches, epochs()), validate, test, n_batches, n_valid, n_test)
-
-
-ORIGINAL_NAMES = {"lstm": {"train_lstm": train_lstm}}

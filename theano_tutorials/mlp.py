@@ -71,7 +71,7 @@ def shared_parameters(shapes, given, draw):
     Raises
     ------
     TypeError
-        If a given parameter is not a shared variable.
+        If a given parameter is not a symbolic variable.
     ValueError
         If a given parameter has another shape.
     """
@@ -93,12 +93,13 @@ class HiddenLayer:
     rng : numpy.random.RandomState
         Draws the initial weights, if ``W`` is not given.
     input : symbolic matrix, floatX, (n_examples, n_in)
+        Or a 3-tensor, (n_steps, n_examples, n_in).
     n_in, n_out : int
         Number of input features and of hidden units.
-    W : shared variable, floatX, (n_in, n_out), optional
+    W : shared or other symbolic variable, floatX, (n_in, n_out), optional
         Weights to use; by default new ones, after Glorot and Bengio 2010
         (four times wider for the logistic sigmoid).
-    b : shared variable, floatX, (n_out,), optional
+    b : shared or other symbolic variable, floatX, (n_out,), optional
         Biases to use; by default new ones, all zero.
     activation : callable or None
         Elementwise nonlinearity; None for a linear layer.
@@ -107,13 +108,14 @@ class HiddenLayer:
     ----------
     params : list
         ``[W, b]``.
-    output : symbolic matrix, floatX, (n_examples, n_out)
+    output : symbolic variable, floatX, (n_examples, n_out)
+        Of as many dimensions as ``input``.
 
     Raises
     ------
     TypeError
-        If ``input`` is not a matrix, ``W`` or ``b`` is not a shared variable, or
-        ``activation`` is not callable.
+        If ``input`` is neither a matrix nor a 3-tensor, ``W`` or ``b`` is not a symbolic
+        variable, or ``activation`` is not callable.
     ValueError
         If a size is below one or a given parameter has another shape.
 
@@ -126,7 +128,7 @@ class HiddenLayer:
     """
 
     def __init__(self, rng, input, n_in, n_out, W=None, b=None, activation=T.tanh):
-        require_ndim(2, input=input)
+        require_ndim(2, 3, input=input)
         require_counts(n_in=n_in, n_out=n_out)
         if not (activation is None or callable(activation)):
             raise TypeError(
@@ -149,7 +151,7 @@ class HiddenLayer:
         self._sizes = {"n_in": n_in, "n_out": n_out, "activation": name_of(activation)}
 
     def __repr__(self):
-        return described(self, **self._sizes)
+        return described(self, "_sizes")
 
 
 class MLP:
@@ -210,7 +212,7 @@ class MLP:
         self.errors = self.logRegressionLayer.errors
 
     def __repr__(self):
-        return described(self, **self.architecture, activation="tanh")
+        return described(self, "architecture", activation="tanh")
 
     @classmethod
     def from_parameters(cls, parameters, n_in, n_hidden, n_out):
@@ -296,6 +298,3 @@ def train_mlp(
     result = train(functions, classifier, early_stopping, n_epochs, run)
     draw_classifier(run, classifier, classifier.hiddenLayer.W, datasets, batch_size)
     return result
-
-
-ORIGINAL_NAMES = {"mlp": {"HiddenLayer": HiddenLayer, "MLP": MLP, "test_mlp": train_mlp}}

@@ -47,10 +47,10 @@ class RBM:
         Values in [0, 1]; by default a new variable.
     n_visible, n_hidden : int
         Number of visible and of hidden units.
-    W : shared variable, floatX, (n_visible, n_hidden), optional
+    W : shared or other symbolic variable, floatX, (n_visible, n_hidden), optional
         Weights to use; by default new ones, after Glorot and Bengio 2010, four times
         wider as for every logistic sigmoid.
-    hbias, vbias : shared variables, floatX, (n_hidden,) and (n_visible,), optional
+    hbias, vbias : shared or other symbolic variables, floatX, (n_hidden,) and (n_visible,), optional
         Biases of the hidden and of the visible units; by default zero.
     numpy_rng : numpy.random.RandomState, optional
         Draws the seed of ``theano_rng`` and then the weights, where these are not
@@ -68,7 +68,7 @@ class RBM:
     Raises
     ------
     TypeError
-        If ``input`` is not a matrix, or a parameter is not a shared variable.
+        If ``input`` is not a matrix, or a parameter is not a symbolic variable.
     ValueError
         If a size is below one or a given parameter has another shape.
 
@@ -113,7 +113,7 @@ class RBM:
         self.params = [self.W, self.hbias, self.vbias]
 
     def __repr__(self):
-        return described(self, **self.architecture)
+        return described(self, "architecture")
 
     @classmethod
     def from_parameters(cls, parameters, n_visible, n_hidden):
@@ -363,6 +363,3 @@ def _samples(machine, test_x, rng, n_chains, n_samples, plot_every):
     updates[chain] = vis_samples[-1]
     step = theano.function([], vis_mfs[-1], updates=updates)
     return np.concatenate([step() for _ in range(n_samples)])
-
-
-ORIGINAL_NAMES = {"rbm": {"RBM": RBM, "test_rbm": train_rbm}}

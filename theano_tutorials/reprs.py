@@ -5,11 +5,23 @@ import math
 from theano_tutorials.checks import shape_of
 
 
-def described(layer, **sizes):
-    """What the repr of a layer says: its class, its sizes, and its number of parameters."""
-    n_parameters = sum(math.prod(shape_of(parameter)) for parameter in layer.params)
-    arguments = ", ".join(f"{name}={value}" for name, value in sizes.items())
-    return f"<{type(layer).__name__}: {arguments}, {n_parameters:,} parameters>"
+def described(layer, attribute=None, **sizes):
+    """What the repr of a layer says: its class, its sizes, and its number of parameters.
+
+    Parameters
+    ----------
+    layer : object
+    attribute : str, optional
+        Name of a dictionary of sizes. A subclass may not have it, nor ``params``.
+    sizes
+        Others.
+    """
+    sizes = {**getattr(layer, attribute or "", {}), **sizes}
+    shared = [parameter for parameter in getattr(layer, "params", []) if hasattr(parameter, "get_value")]
+    n_parameters = f"{sum(math.prod(shape_of(parameter)) for parameter in shared):,} parameters"
+    return (
+        f"<{type(layer).__name__}: {', '.join([*(f'{name}={value}' for name, value in sizes.items()), n_parameters])}>"
+    )
 
 
 def name_of(activation):

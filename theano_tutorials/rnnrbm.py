@@ -142,7 +142,7 @@ class RnnRbm:
         self._build(streams, lr)
 
     def __repr__(self):
-        return described(self, **self.architecture)
+        return described(self, "architecture")
 
     @classmethod
     def from_parameters(cls, parameters, n_hidden, n_hidden_recurrent, r, dt):
@@ -351,6 +351,3 @@ def train_rnnrbm(
         }
         run.draw(figures)
     return result
-
-
-ORIGINAL_NAMES = {"rnnrbm": {"RnnRbm": RnnRbm, "test_rnnrbm": train_rnnrbm}}

@@ -202,7 +202,7 @@ class RNNSLU:
             self.normalize = theano.function([], [], updates=[(self.emb, _of_length_one(self.emb))])
 
     def __repr__(self):
-        return described(self, **self.architecture)
+        return described(self, "architecture")
 
     @classmethod
     def from_parameters(cls, parameters, nh, nc, ne, de, cs):
@@ -376,6 +376,3 @@ def _compiled(model, lr):
         update = theano.function([model.idxs, y], nll, updates=list(updates.items()))
         halve = theano.function([], [], updates=[(rate, rate / 2)])
     return update, halve, rate, n_updates
-
-
-ORIGINAL_NAMES = {"rnnslu": {"RNNSLU": RNNSLU, "contextwin": contextwin, "main": train_rnnslu}}

@@ -114,7 +114,7 @@ class StackedNetwork:
         self.negative_log_likelihood = self.logLayer.negative_log_likelihood
 
     def __repr__(self):
-        return described(self, **self.architecture)
+        return described(self, "architecture")
 
     def build_finetune_functions(self, datasets, batch_size, learning_rate):
         """Compile the functions of the fine-tuning.
@@ -330,6 +330,3 @@ def train_sda(
         result = train(functions, network, early_stopping, n_epochs, run)
         draw_classifier(run, network, network.sigmoid_layers[0].W, datasets, batch_size)
     return result
-
-
-ORIGINAL_NAMES = {"SdA": {"SdA": SdA, "test_SdA": train_sda}}

@@ -8,7 +8,7 @@ import warnings
 import shtab
 
 import theano_tutorials
-from theano_tutorials_command import demo, empty_cache, export_onnx, predict, train
+from theano_tutorials_command import demo, empty_cache, export_onnx, legacy, predict, train
 from theano_tutorials_command.errors import exit_codes
 from theano_tutorials_command.start import PROGRAM, Parser, version
 
@@ -33,11 +33,16 @@ def run(command, arguments):
         program, arguments = " ".join([PROGRAM, *command]), arguments[len(command) :]
     parser = _filled(Parser(prog=program, **_texts(commands[command])), commands[command])
     with exit_codes():
-        commands[command].run(parser.parse_intermixed_args(arguments))  # options may stand between the files
+        # Options may stand between files, but those after a script are its own.
+        parse = parser.parse_args if command == (legacy.NAME,) else parser.parse_intermixed_args
+        commands[command].run(parse(arguments))
 
 
 def _commands():
-    return {**train.commands(), **{(module.NAME,): module for module in (predict, demo, export_onnx, empty_cache)}}
+    return {
+        **train.commands(),
+        **{(module.NAME,): module for module in (predict, demo, export_onnx, legacy, empty_cache)},
+    }
 
 
 def _texts(command):

@@ -69,7 +69,10 @@ def set_up():
     compiling.replace_modules()
     cache.remove_damaged(cache.folders(user_flags))
     with devices.failures_raised(user_flags), _one_line_for_a_refused_flag():
-        import_theano(defaults, excluding(user_flags, excluded))
+        required = excluding(user_flags, excluded)
+        if device != user_flags.get("device", device):  # an old name of it
+            required["device"] = device
+        import_theano(defaults, required)
     keep_compiled_modules()
     fold_constants_in_python()
     convolution.install()

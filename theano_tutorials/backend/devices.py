@@ -5,17 +5,20 @@ name before Theano sees it, sets what such a device needs, and turns the failure
 that Theano only logs, to go on with the processor, into errors. See docs/gpu.md.
 """
 
+import importlib.util
 import logging
 import os
 import re
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 from theano_tutorials.backend import cuda
 from theano_tutorials.backend.flags import source_of
 
 _NAME = re.compile(r"cpu|cuda\d*|opencl\d+:\d+")
+_OLD_NAME = re.compile(r"gpu\d*")  # of Theano before 0.9
 _HELP = "see docs/gpu.md"
 
 # Rewrites of Theano that insert what does not work on OpenCL, and why.
@@ -54,11 +57,29 @@ def prepare(user_flags):
         If it cannot be set up; says what is missing.
     """
     device = user_flags.get("device", "cpu")
+    if _OLD_NAME.fullmatch(device) and _runs_old_code():
+        device = _of_today(device)
     require_valid_name(device)
     if is_gpu(device):
         require_pygpu(device)
         load_libraries(device, user_flags.get("cxx", "g++"))
     return device
+
+
+def _runs_old_code():
+    # Theano is imported before anything of theano_tutorials.legacy runs. Python 3.9 does not keep its command line.
+    words = getattr(sys, "orig_argv", None) or Path("/proc/self/cmdline").read_text().split("\0")
+    return any(
+        pair == ("-m", "theano_tutorials.legacy") or (pair[1] == "legacy" and re.search("theano.tutorials", pair[0]))
+        for pair in zip(words, words[1:])
+    )
+
+
+def _of_today(old_name):
+    if importlib.util.find_spec("pygpu") is not None:
+        return old_name.replace("gpu", "cuda")
+    print(f"device {old_name}: no pygpu here, so the processor computes", file=sys.stderr, flush=True)
+    return "cpu"
 
 
 def require_valid_name(device):

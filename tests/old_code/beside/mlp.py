@@ -1,0 +1,3 @@
+class HiddenLayer:
+    def __init__(self, n):
+        self.half = (n + 1) / 2

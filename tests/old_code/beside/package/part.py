@@ -1,0 +1,2 @@
+import helper
+def doubled(n): return helper.TWO * n
