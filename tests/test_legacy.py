@@ -8,6 +8,7 @@ import ast
 import gzip
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -473,6 +474,35 @@ def test_pooling_under_its_old_name():
         expected[0, map_, row, column] = images[0, map_, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2].max()
     np.testing.assert_array_equal(with_border, expected)
     np.testing.assert_array_equal(whole, expected[..., :2, :2])
+
+
+@pytest.mark.slow
+def test_names_of_theano_that_are_gone(tmp_path):
+    source = """
+import theano, theano.tensor as T, numpy
+from theano.compat.python2x import OrderedDict
+from theano.gof.python25 import any, all
+from theano.sandbox.neighbours import images2neibs
+import theano.sandbox.cuda as cuda
+from theano.sandbox.cuda.basic_ops import gpu_contiguous
+from theano.tensor.nnet import conv
+n, k, x = T.iscalar('n'), T.iscalar('k'), T.tensor4('x')
+print theano.function([n, k], n / k)(7, 2), theano.function([n, theano.Param(k, default=2)], n / k)(9),
+print OrderedDict(a=1)['a'], any([0, 1]), cuda.cuda_available, gpu_contiguous(x) is x
+print theano.function([x], images2neibs(x, (2, 2)))(numpy.arange(4.).reshape(1, 1, 2, 2))
+W = theano.shared(numpy.ones((1, 1, 2, 2)))
+print theano.function([x], conv.conv2d(x, W, image_shape=(1, 1, 2, 2), filter_shape=(1, 1, 2, 2), unroll_batch=1))(
+    numpy.arange(4.).reshape(1, 1, 2, 2))
+"""
+    finished = run(script_of(tmp_path, source), cwd=tmp_path)
+    assert finished.stdout == "3 4 1 True False True\n[[ 0.  1.  2.  3.]]\n[[[[ 6.]]]]\n", finished.stderr
+
+
+def test_the_page_names_tests_that_are_there():
+    page = (Path(__file__).parents[1] / "docs" / "legacy.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", page)) - {"test_mlp"}
+    assert named
+    assert named <= {name for name in globals() if name.startswith("test_")}
 
 
 def test_images_in_tiles():

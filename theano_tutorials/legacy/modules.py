@@ -22,6 +22,7 @@ import urllib.request
 from types import ModuleType
 
 import numpy as np
+import six
 
 from theano_tutorials.backend.adapting import numpy_view
 from theano_tutorials.legacy import files
@@ -31,6 +32,7 @@ from theano_tutorials.legacy.texts import Text
 RENAMED = {
     "ConfigParser": "configparser",
     "HTMLParser": "html.parser",
+    "Image": "PIL.Image",
     "Queue": "queue",
     "SocketServer": "socketserver",
     "Tkinter": "tkinter",
@@ -92,7 +94,7 @@ def _random():
 class _Unpickler(pickle.Unpickler):
     """Text of Python 2 is bytes, which NumPy's arrays are in, too: latin-1 keeps each byte."""
 
-    def __init__(self, file):
+    def __init__(self, file, **encoding):
         super().__init__(files.bytes_of(file), encoding="latin-1")
 
 
@@ -110,14 +112,17 @@ def _pickle():
         dump(value, written, protocol)
         return written.getvalue()
 
-    def loads(data):
-        return _Unpickler(io.BytesIO(data.encode("latin-1") if isinstance(data, str) else data)).load()
+    def load(file, **encoding):
+        return _Unpickler(file).load()
+
+    def loads(data, **encoding):
+        return load(io.BytesIO(data.encode("latin-1") if isinstance(data, str) else data))
 
     return View(
         pickle,
         dump=dump,
         dumps=dumps,
-        load=lambda file: _Unpickler(file).load(),
+        load=load,
         loads=loads,
         Pickler=_Pickler,
         Unpickler=_Unpickler,
@@ -203,6 +208,7 @@ def make():
     reversed_names = {name: importlib.import_module(today) for name, today in RENAMED.items() if name != "Tkinter"}
     pickles = _pickle()
     strings = _module("StringIO", StringIO=_StringIO)
+    requests = View(urllib.request, urlretrieve=files.urlretrieve)
     opened = {name: getattr(urllib.request, name) for name in ("urlopen", "Request", "build_opener", "install_opener")}
     quoting = {name: getattr(urllib.parse, name) for name in ("quote", "quote_plus", "unquote", "urlencode")}
     errors = {name: getattr(urllib.error, name) for name in ("URLError", "HTTPError")}
@@ -243,7 +249,8 @@ def make():
         "sys": View(sys, maxint=sys.maxsize, setdefaultencoding=lambda name: None),
         "time": View(time, clock=time.process_time),
         "types": _types(),
-        "urllib": View(urllib, **opened, **quoting, urlretrieve=files.urlretrieve),
+        "six": View(six, moves=View(six.moves, cPickle=pickles, urllib=View(six.moves.urllib, request=requests))),
+        "urllib": View(urllib, **opened, **quoting, urlretrieve=files.urlretrieve, request=requests),
         "urllib2": _module("urllib2", **opened, **quoting, **errors),
     }
 

@@ -28,8 +28,8 @@ def make():
             if name in stand_ins and not is_beside(name):
                 return stand_ins[name]
             if head in stand_ins and rest:
-                module = importlib.import_module(name)
-                return module if fromlist else stand_ins[head]
+                importlib.import_module(name)
+                return functools.reduce(getattr, rest.split("."), stand_ins[head]) if fromlist else stand_ins[head]
         return builtins.__import__(name, globals, locals, fromlist, level)
 
     @functools.cache
