@@ -53,6 +53,7 @@ def python(*arguments, cwd, **environment):
         ("autoencoder", ["pickled.txt"], 0),
         ("tagger", [], 0),
         ("beside/settings_by_execfile", ["a", "--b"], 3),
+        ("pickled/loads_pickles", [], 0),
     ],
 )
 def test_a_script_prints_what_python_2_printed(tmp_path, script, arguments, exit_code):

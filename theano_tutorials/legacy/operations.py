@@ -53,9 +53,9 @@ def _rank(value):
     return (1, "") if isinstance(value, (int, float, np.number)) else (2, type(value).__name__)
 
 
-def format(text, values):
-    """``text % values``, with the digits that Python 2 gives a float for %s."""
-    return text % of_python_2(values)
+def modulo(x, y):
+    """``x % y``; of text, with the digits that Python 2 gives a float for %s."""
+    return x % (of_python_2(y) if isinstance(x, str) else y)
 
 
 def message(error):
@@ -137,6 +137,6 @@ METHODS = {
 
 BY_NAME = {
     f"__python2_{function.__name__}__": function
-    for function in (divide, divide_in_place, divide_item, format, message, method, order)
+    for function in (divide, divide_in_place, divide_item, message, method, modulo, order)
 }
 BY_NAME["__python2_slice__"] = slice

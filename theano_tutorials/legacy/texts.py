@@ -91,7 +91,10 @@ class Out(io.TextIOWrapper):
 
     def write(self, text):
         self.softspace = False
-        return super().write(Text(text))
+        if isinstance(text, bytes):  # of a writer of codecs around this file
+            self.flush()
+            return self.buffer.write(text)
+        return super().write(text)
 
 
 def print_(*values, end="\n", file=None):

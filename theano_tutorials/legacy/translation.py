@@ -41,6 +41,7 @@ _OF_PYTHON_3 = (
 _METHODS = {"next": "__next__", "__nonzero__": "__bool__", "__div__": "__truediv__", "__idiv__": "__itruediv__"}
 _METHODS.update(__rdiv__="__rtruediv__", __unicode__="__str__")
 _ORDER = {ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge"}
+_TYPES = {"basestring", "str", "unicode"}  # "is" cannot see that these are the type of text
 _OF_FUNCTIONS = {"func_code": "__code__", "func_defaults": "__defaults__", "func_doc": "__doc__"}
 _OF_FUNCTIONS.update(func_globals="__globals__", func_name="__name__", im_func="__func__", im_self="__self__")
 
@@ -234,13 +235,17 @@ class _Python2(ast.NodeTransformer):
         self.generic_visit(node)
         if isinstance(node.op, ast.Div) and not self.true_division and not _is_float(node.left, node.right):
             return _call("divide", node.left, node.right)
-        if isinstance(node.op, ast.Mod) and _is_text(node.left):
-            return _call("format", node.left, node.right)
+        if isinstance(node.op, ast.Mod):
+            return _call("modulo", node.left, node.right)
         return node
 
     def visit_Compare(self, node):
         self.generic_visit(node)
-        if len(node.ops) == 1 and type(node.ops[0]) in _ORDER:
+        if len(node.ops) != 1:
+            return node
+        if isinstance(node.ops[0], (ast.Is, ast.IsNot)) and _TYPES & {*map(_name_of, (node.left, *node.comparators))}:
+            node.ops = [ast.Eq() if isinstance(node.ops[0], ast.Is) else ast.NotEq()]
+        elif type(node.ops[0]) in _ORDER:
             return _call("order", _constant(_ORDER[type(node.ops[0])]), node.left, node.comparators[0])
         return node
 
@@ -286,7 +291,7 @@ class _Python2(ast.NodeTransformer):
         self.generic_visit(node)
         defined = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
         for item in list(node.body):
-            if isinstance(item, ast.Assign) and _name_of(item.targets) == "__metaclass__":
+            if isinstance(item, ast.Assign) and _name_of(*item.targets[:1]) == "__metaclass__":
                 node.body.remove(item)
                 node.keywords.append(ast.keyword("metaclass", item.value))
         for old, new in _METHODS.items():
@@ -302,12 +307,8 @@ def _is_float(*nodes):
     return any(isinstance(node, ast.Constant) and isinstance(node.value, (float, complex)) for node in nodes)
 
 
-def _is_text(node):
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
-
-
-def _name_of(targets):
-    return targets[0].id if len(targets) == 1 and isinstance(targets[0], ast.Name) else None
+def _name_of(node):
+    return getattr(node, "id", None)
 
 
 def _as_value(index):
