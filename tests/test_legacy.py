@@ -136,6 +136,7 @@ numpy.savez('small.npz', x_train=numpy.arange(64 * 64, dtype='uint8').reshape(64
 """
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "expected", "files_left"),
