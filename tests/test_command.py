@@ -89,6 +89,7 @@ def test_the_help_lists_every_command(run, arguments):
         "predict",
         "demo",
         "export-onnx",
+        "legacy",
         "empty-cache",
     ]
 
