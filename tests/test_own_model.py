@@ -16,7 +16,7 @@ from denoising_autoencoder import DenoisingAutoencoder
 from theano_tutorials import evaluate, load_model, read_data
 from theano_tutorials.runs.tensors import read_tensors
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.one_python, pytest.mark.slow]
 
 PROGRAM = denoising_autoencoder.__file__
 CHECKPOINT = "checkpoint-pretraining.safetensors"

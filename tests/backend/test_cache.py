@@ -91,6 +91,7 @@ def another_file(path):
 DAMAGES = [cut, emptied, gone, zeros_at_the_end, another_file]
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_libraries_are_compiled_again(home, damage):
@@ -104,6 +105,7 @@ def test_damaged_libraries_are_compiled_again(home, damage):
     assert not list(home.glob(".theano/*/tmp_removed_*"))
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", [cut, emptied])
 def test_damaged_keys_are_removed(home, damage):
@@ -135,6 +137,7 @@ def test_what_is_whole_stays(home):
 # Not writable
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 @pytest.mark.parametrize("home", ["/proc/no-such-folder", os.devnull])
 def test_without_a_home_another_folder_is_used_and_said(home, tmp_path):
@@ -148,6 +151,7 @@ def test_without_a_home_another_folder_is_used_and_said(home, tmp_path):
     assert product(home=home, temporary=tmp_path) == (0, folder, [])
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 def test_without_a_temporary_folder_either_it_is_one_line():
     code = "import tempfile; tempfile.tempdir = '/proc/no-such-folder'; import theano_tutorials"
@@ -170,6 +174,7 @@ def open_to_all():
         yield Path(folder)
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 @pytest.mark.skipif(
     os.getuid() != 0 or subprocess.run([*NOBODY, sys.executable, "-c", "import numpy"], check=False).returncode != 0,
@@ -195,6 +200,7 @@ def read_only(home):
 AS_A_USER = WITHOUT_ROOTS_RIGHTS if os.getuid() == 0 else []
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 def test_what_was_filled_and_is_read_only_is_used(read_only, tmp_path):
     temporary = tmp_path / "temporary"
@@ -205,6 +211,7 @@ def test_what_was_filled_and_is_read_only_is_used(read_only, tmp_path):
         assert folder.is_relative_to(temporary)
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 def test_what_was_filled_on_another_kernel_is_used(home, tmp_path):
     (folder,) = (home / ".theano").iterdir()
@@ -218,6 +225,7 @@ def test_what_was_filled_on_another_kernel_is_used(home, tmp_path):
     assert (n_compiled, errors) == (0, [])
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 def test_a_folder_that_is_open_to_others_is_not_used(tmp_path):
     others = tmp_path / f"theano-{os.getuid()}"
@@ -232,6 +240,7 @@ def test_a_folder_that_is_open_to_others_is_not_used(tmp_path):
 # A BLAS of the user
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("ldflags", "problem"),
@@ -253,6 +262,7 @@ def test_a_blas_that_does_not_work_is_named(ldflags, problem, filled):
 # The command
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 def test_the_command_empties_the_cache(home, tmp_path):
     libraries = list(home.glob(".theano/*/*/*.so"))
