@@ -6,6 +6,7 @@ NumPy 1.11.3 and SciPy 0.18.1.
 
 import ast
 import gzip
+import json
 import os
 import pickle
 import re
@@ -21,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from theano_tutorials import HiddenLayer, LogisticRegression, read_data
-from theano_tutorials.legacy import files, operations, texts, theano_names, translation
+from theano_tutorials.legacy import files, operations, running, texts, theano_names, translation
 from theano_tutorials.legacy.originals.utils import scale_to_unit_interval, tile_raster_images
 
 OLD_CODE = Path(__file__).with_name("old_code")
@@ -279,6 +280,12 @@ print json.loads.func_globals['__builtins__']['open'] is open, json.loads.func_g
     finished = run(script_of(tmp_path, source), cwd=tmp_path)
     assert finished.stdout == '{"a": 1} theano_tutorials True\nFalse True\n', finished.stderr
     assert not list(tmp_path.glob("**/*.pyc"))
+
+
+def test_which_modules_are_translated(tmp_path):
+    assert running.is_of_the_user(tmp_path / "mlp.py")
+    installed = [np.__file__, json.__file__, theano.__file__, files.__file__, tmp_path / "dist-packages" / "yaml.py"]
+    assert not any(map(running.is_of_the_user, installed))
 
 
 @pytest.mark.slow

@@ -15,9 +15,16 @@ import theano
 from theano_tutorials.backend import flags_of_the_user
 from theano_tutorials.legacy import python2, texts, translation
 
-_INSTALLED = tuple({os.path.realpath(path) + os.sep for path in sysconfig.get_paths().values()})
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_STANDARD_LIBRARY = tuple(os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib"))
 _HERE = os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep
+
+
+def is_of_the_user(path):
+    """Whether a module is neither Python's, nor installed, nor of this library."""
+    path = os.path.realpath(path)
+    is_installed = {"site-packages", "dist-packages"} & {*path.split(os.sep)}
+    return not is_installed and not path.startswith((*_STANDARD_LIBRARY, _HERE))
 
 
 class _Finder:
@@ -30,7 +37,7 @@ class _Finder:
         spec = PathFinder.find_spec(name, path, target)
         if spec is None or not isinstance(spec.loader, SourceFileLoader):
             return spec
-        if os.path.realpath(spec.origin).startswith((*_INSTALLED, _HERE)):
+        if not is_of_the_user(spec.origin):
             return None
         spec.loader = _Loader(spec.loader.name, spec.loader.path, self.builtins)
         return spec
