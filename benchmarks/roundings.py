@@ -2,8 +2,8 @@
 
 python -m benchmarks.roundings SEED --output-dir FOLDER
 
-The order changes nothing but the rounding of the sums over a minibatch. The table "LeNet
-with other roundings" of docs/results.md has the errors of several seeds.
+The order changes nothing but the rounding of the sums over a minibatch: how far the errors of
+several seeds lie apart is what "within one image" can mean. See docs/results.md.
 """
 
 import argparse
