@@ -15,39 +15,26 @@ from pathlib import Path
 
 from theano_tutorials.legacy import theano_names
 
-_ORIGINALS = Path(__file__).with_name("originals")
+# Names are told apart by case on every disk: dA is not da.
+_OF_THE_COURSE = {file.stem for file in Path(__file__).with_name("originals").glob("[!_]*.py")}
 
 
 class _Finder:
-    """Finds modules by their names; ``make`` makes the module of a name, or is None for others."""
+    """Finds the modules of some names, and loads what ``make`` makes of a name."""
 
-    def __init__(self, maker_of):
-        self.maker_of = maker_of
+    def __init__(self, names, make):
+        self.names, self.make = names, make
 
     def find_spec(self, name, path=None, target=None):
         """As :meth:`importlib.abc.MetaPathFinder.find_spec`."""
-        make = self.maker_of(name)
-        return make and importlib.util.spec_from_loader(name, _Loader(make))
-
-
-class _Loader:
-    """Takes a module that has been made, under another name."""
-
-    def __init__(self, make):
-        self.make = make
+        return importlib.util.spec_from_loader(name, self) if name in self.names else None
 
     def create_module(self, spec):
-        return self.make()
+        """As :meth:`importlib.abc.Loader.create_module`."""
+        return self.make(spec.name)
 
     def exec_module(self, module):
-        pass
-
-
-def _of_the_course(name):
-    # Names are told apart by case on every disk: dA is not da.
-    if f"{name}.py" in {file.name for file in _ORIGINALS.glob("*.py")}:
-        return lambda: importlib.import_module(f"{__name__}.originals.{name}")
-    return None
+        """As :meth:`importlib.abc.Loader.exec_module`: it has been executed, under another name."""
 
 
 def install():
@@ -56,8 +43,10 @@ def install():
         theano_names.install()
         of_theano = theano_names.make()
         # What Theano 1.0.5 has in the place of some of them only raises an error.
-        sys.meta_path.insert(0, _Finder(lambda name: (lambda: of_theano[name]) if name in of_theano else None))
-        sys.meta_path.append(_Finder(_of_the_course))
+        sys.meta_path.insert(0, _Finder(of_theano, of_theano.get))
+        sys.meta_path.append(
+            _Finder(_OF_THE_COURSE, lambda name: importlib.import_module(f"{__name__}.originals.{name}"))
+        )
 
 
 install()

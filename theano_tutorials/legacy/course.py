@@ -7,7 +7,7 @@ import re
 import sys
 import time
 import timeit
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 
 import numpy
 import theano
@@ -15,6 +15,7 @@ import theano.tensor as T
 from theano.tensor.shared_randomstreams import RandomStreams
 
 import theano_tutorials
+from theano_tutorials import shared_dataset
 from theano_tutorials.legacy.files import is_missing_mnist
 
 # Others took these from the modules of the course, by "import *" or by name.
@@ -30,6 +31,7 @@ IMPORTED = {
     "timeit": timeit,
     "RandomStreams": RandomStreams,
     "T": T,
+    "shared_dataset": shared_dataset,
 }
 
 
@@ -48,11 +50,6 @@ def load_data(dataset="mnist.pkl.gz"):
     return theano_tutorials.load_data(dataset)
 
 
-def shared_dataset(data_xy, borrow=True):
-    """See :func:`theano_tutorials.shared_dataset`."""
-    return theano_tutorials.shared_dataset(data_xy, borrow)
-
-
 # Rules for printing().
 PRETRAINING = (
     r"pretraining-layer-(\d+), epoch (\d+), cost (.*)",
@@ -61,18 +58,15 @@ PRETRAINING = (
 SUMMARY = [(r"Optimization complete\..*|The code ran for .*", None)]
 
 
-@contextmanager
 def printing(*rules):
-    """Lines of the library as those of the original.
+    """Print lines of the library as those of the original, within a ``with`` block.
 
     Parameters
     ----------
     rules : (str, function or None)
         A pattern of a whole line, and what makes the line of the original from the match; None for none.
     """
-    lines = _Lines(sys.stdout, rules)
-    with redirect_stdout(lines):
-        yield
+    return redirect_stdout(_Lines(sys.stdout, rules))
 
 
 class _Lines:
@@ -95,6 +89,15 @@ class _Lines:
 
     def isatty(self):
         return False
+
+
+def train_in_layers(train, *arguments):
+    """Call the ``train_*`` of a network with pretraining, and print the original's lines."""
+    print("... building the model")
+    print("... getting the pretraining functions")
+    print("... pre-training the model")
+    with printing(PRETRAINING, *SUMMARY):
+        return train(*arguments)
 
 
 def ran(file, seconds, part=""):

@@ -25,6 +25,7 @@ import numpy as np
 import six
 
 from theano_tutorials.backend.adapting import numpy_view
+from theano_tutorials.backend.adapting.stand_ins import module
 from theano_tutorials.legacy import files
 from theano_tutorials.legacy.texts import Text
 
@@ -67,12 +68,6 @@ class View(ModuleType):
 
     def __dir__(self):
         return sorted({*dir(self._module), *self._names})
-
-
-def _module(name, **names):
-    module = ModuleType(name)
-    vars(module).update(names)
-    return module
 
 
 class _Random(random.Random):
@@ -141,14 +136,10 @@ class _StringIO(io.StringIO):
 
 def _getargspec(function):
     found = inspect.getfullargspec(function)
-    return inspect.ArgSpec(*found[:4]) if hasattr(inspect, "ArgSpec") else _ArgSpec(*found[:4])
+    return _ArgSpec(*found[:4])
 
 
 _ArgSpec = collections.namedtuple("ArgSpec", "args varargs keywords defaults")
-
-
-def _maketrans(old, new):
-    return str.maketrans(old, new)
 
 
 def _types():
@@ -205,21 +196,21 @@ def _fromstring(text, dtype=float, count=-1, sep=""):
 
 def make():
     """Stand-ins by the name under which Python 2 imports them."""
-    reversed_names = {name: importlib.import_module(today) for name, today in RENAMED.items() if name != "Tkinter"}
+    renamed = {name: importlib.import_module(today) for name, today in RENAMED.items() if name != "Tkinter"}
     pickles = _pickle()
-    strings = _module("StringIO", StringIO=_StringIO)
+    strings = module("StringIO", StringIO=_StringIO)
     requests = View(urllib.request, urlretrieve=files.urlretrieve)
     opened = {name: getattr(urllib.request, name) for name in ("urlopen", "Request", "build_opener", "install_opener")}
     quoting = {name: getattr(urllib.parse, name) for name in ("quote", "quote_plus", "unquote", "urlencode")}
     errors = {name: getattr(urllib.error, name) for name in ("URLError", "HTTPError")}
     abstract = {name: getattr(collections.abc, name) for name in collections.abc.__all__}
     return {
-        **reversed_names,
+        **renamed,
         "StringIO": strings,
         "__builtin__": importlib.import_module("builtins"),
         "cPickle": pickles,
         "cStringIO": strings,
-        "commands": _module("commands", getoutput=subprocess.getoutput, getstatusoutput=subprocess.getstatusoutput),
+        "commands": module("commands", getoutput=subprocess.getoutput, getstatusoutput=subprocess.getstatusoutput),
         "collections": View(collections, **abstract),
         "gzip": View(gzip, open=files.gzip_open),
         "inspect": View(inspect, getargspec=_getargspec),
@@ -240,7 +231,7 @@ def make():
             letters=string.ascii_letters,
             lowercase=string.ascii_lowercase,
             uppercase=string.ascii_uppercase,
-            maketrans=_maketrans,
+            maketrans=str.maketrans,
             **{name: getattr(str, name) for name in _OF_STRINGS},
             join=lambda words, separator=" ": separator.join(words),
             atoi=int,
@@ -251,7 +242,7 @@ def make():
         "types": _types(),
         "six": View(six, moves=View(six.moves, cPickle=pickles, urllib=View(six.moves.urllib, request=requests))),
         "urllib": View(urllib, **opened, **quoting, urlretrieve=files.urlretrieve, request=requests),
-        "urllib2": _module("urllib2", **opened, **quoting, **errors),
+        "urllib2": module("urllib2", **opened, **quoting, **errors),
     }
 
 

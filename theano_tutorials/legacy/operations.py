@@ -7,7 +7,7 @@ from collections.abc import ItemsView, KeysView, ValuesView
 import numpy as np
 import theano
 
-from theano_tutorials.legacy.texts import of_python_2
+from theano_tutorials.legacy.texts import alone, of_python_2
 
 
 def _is_whole(value):
@@ -113,9 +113,7 @@ def _format(owner, *arguments, **options):
 
 
 def _formatted(value):
-    if isinstance(value, np.floating):
-        value = float(value)
-    return value if isinstance(value, (tuple, dict)) else of_python_2(value)
+    return alone(float(value) if isinstance(value, np.floating) else value)
 
 
 def _decode(owner, *arguments, **options):

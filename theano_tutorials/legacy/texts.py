@@ -39,14 +39,14 @@ def of_python_2(value):
     if type(value) is bytes:
         return value.decode("latin-1")
     if type(value) is tuple:
-        return tuple(map(_alone, value))
+        return tuple(map(alone, value))
     if type(value) is dict:
-        return {name: _alone(member) for name, member in value.items()}
+        return {name: alone(member) for name, member in value.items()}
     return value
 
 
-def _alone(value):
-    # What is inside of a tuple or a dictionary is shown by its repr, which has not changed.
+def alone(value):
+    """A value that is shown by itself: what is inside of it is shown by its repr, which has not changed."""
     return value if type(value) in (tuple, dict) else of_python_2(value)
 
 
@@ -75,7 +75,7 @@ class Text(metaclass=_Type):
     def __new__(cls, value="", *encoding):
         if isinstance(value, bytes):
             return str(value, *(encoding or ("latin-1",)))
-        return str(_alone(value))
+        return str(alone(value))
 
 
 class Out(io.TextIOWrapper):
@@ -103,7 +103,7 @@ def print_(*values, end="\n", file=None):
     is_due = getattr(file, "softspace", False)
     words = []
     for value in values:
-        word = str(_alone(value))
+        word = str(alone(value))
         words += [" ", word] if is_due else [word]
         is_due = not word.endswith(("\n", "\t"))
     file.write("".join(words) + ("" if end == " " else end))

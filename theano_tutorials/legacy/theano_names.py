@@ -6,34 +6,21 @@ import importlib
 import itertools
 import os
 import sys
-from types import ModuleType
 
 import theano
 import theano.tensor as T
-from theano.tensor.signal.pool import pool_2d
+from theano.tensor.signal.pool import max_pool_2d_same_size, pool_2d
 
 from theano_tutorials.backend import flags_of_the_user
+from theano_tutorials.backend.adapting.stand_ins import module
 
 _CUDA = "theano.sandbox.cuda is gone from Theano 1.0: device=cuda and theano.gpuarray have taken its place"
 _started_with = os.environ.get("THEANO_FLAGS", "")
 
 
-def _module(name, **names):
-    module = ModuleType(name)
-    vars(module).update(names)
-    return module
-
-
 def max_pool_2d(input, ds, ignore_border=None, st=None, padding=(0, 0), mode="max"):
     """``downsample.max_pool_2d``: :func:`theano.tensor.signal.pool.pool_2d` under its names of today."""
     return pool_2d(input, ws=ds, ignore_border=bool(ignore_border), stride=st, pad=padding, mode=mode)
-
-
-def max_pool_2d_same_size(input, patch_size):
-    """``downsample.max_pool_2d_same_size``."""
-    from theano.tensor.signal import pool
-
-    return pool.max_pool_2d_same_size(input, patch_size)
 
 
 def conv2d(input, filters, image_shape=None, filter_shape=None, border_mode="valid", subsample=(1, 1), **unrolling):
@@ -79,9 +66,9 @@ def make():
         return variable
 
     moved = dict.fromkeys(("as_cuda_ndarray_variable", "gpu_contiguous", "gpu_from_host", "host_from_gpu"), same)
-    basic = _module("theano.sandbox.cuda.basic_ops", **moved)
-    dnn = _module("theano.sandbox.cuda.dnn", dnn_available=lambda: False, dnn_conv=gone, dnn_pool=gone)
-    cuda = _module(
+    basic = module("theano.sandbox.cuda.basic_ops", **moved)
+    dnn = module("theano.sandbox.cuda.dnn", dnn_available=lambda: False, dnn_conv=gone, dnn_pool=gone)
+    cuda = module(
         "theano.sandbox.cuda",
         __path__=[],
         basic_ops=basic,
@@ -96,16 +83,12 @@ def make():
         basic,
         cuda,
         dnn,
-        _module("theano.compat.python2x", **older),
-        _module("theano.gof.python25", **older),
-        _module(
-            "theano.sandbox.neighbours", images2neibs=neighbours.images2neibs, neibs2images=neighbours.neibs2images
-        ),
-        _module(
-            "theano.tensor.signal.downsample", max_pool_2d=max_pool_2d, max_pool_2d_same_size=max_pool_2d_same_size
-        ),
+        module("theano.compat.python2x", **older),
+        module("theano.gof.python25", **older),
+        module("theano.sandbox.neighbours", images2neibs=neighbours.images2neibs, neibs2images=neighbours.neibs2images),
+        module("theano.tensor.signal.downsample", max_pool_2d=max_pool_2d, max_pool_2d_same_size=max_pool_2d_same_size),
     ]
-    return {module.__name__: module for module in modules}
+    return {each.__name__: each for each in modules}
 
 
 def install():
@@ -117,9 +100,10 @@ def install():
 def apply_flags():
     """Set the flags that a script has put into THEANO_FLAGS before it imports Theano, which is imported already."""
     global _started_with
-    if os.environ.get("THEANO_FLAGS", "") == _started_with:
+    now = os.environ.get("THEANO_FLAGS", "")
+    if now == _started_with:
         return
-    _started_with = os.environ["THEANO_FLAGS"]
+    _started_with = now
     for name, value in flags_of_the_user().items():
         if name == "device":
             if value != theano.config.device:

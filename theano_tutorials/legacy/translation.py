@@ -217,10 +217,6 @@ def _call(name, *arguments):
     return ast.Call(ast.Name(f"__python2_{name}__", ast.Load()), list(arguments), [])
 
 
-def _constant(value):
-    return ast.Constant(value)
-
-
 class _Python2(ast.NodeTransformer):
     def __init__(self, true_division):
         self.true_division = true_division
@@ -246,7 +242,7 @@ class _Python2(ast.NodeTransformer):
         if isinstance(node.ops[0], (ast.Is, ast.IsNot)) and _TYPES & {*map(_name_of, (node.left, *node.comparators))}:
             node.ops = [ast.Eq() if isinstance(node.ops[0], ast.Is) else ast.NotEq()]
         elif type(node.ops[0]) in _ORDER:
-            return _call("order", _constant(_ORDER[type(node.ops[0])]), node.left, node.comparators[0])
+            return _call("order", ast.Constant(_ORDER[type(node.ops[0])]), node.left, node.comparators[0])
         return node
 
     def visit_AugAssign(self, node):
@@ -274,7 +270,7 @@ class _Python2(ast.NodeTransformer):
         self.generic_visit(node)
         method = node.func
         if isinstance(method, ast.Attribute) and method.attr in operations.METHODS:
-            node.func = ast.copy_location(_call("method", method.value, _constant(method.attr)), method)
+            node.func = ast.copy_location(_call("method", method.value, ast.Constant(method.attr)), method)
         return node
 
     def visit_ExceptHandler(self, node):
@@ -313,7 +309,7 @@ def _name_of(node):
 
 def _as_value(index):
     if isinstance(index, ast.Slice):
-        parts = [part if part is not None else _constant(None) for part in (index.lower, index.upper, index.step)]
+        parts = [part if part is not None else ast.Constant(None) for part in (index.lower, index.upper, index.step)]
         return _call("slice", *parts)
     if isinstance(index, ast.Tuple):
         return ast.Tuple([_as_value(item) for item in index.elts], ast.Load())

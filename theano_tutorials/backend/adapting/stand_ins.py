@@ -18,17 +18,18 @@ def make():
         *_distutils(),
         *_numpy_distutils(),
         *_signal_of_scipy_1_7(),
-        _module("imp", find_module=_find_module),
-        _module("pkg_resources", DistributionNotFound=importlib.metadata.PackageNotFoundError),
-        _module("numpy.linalg.linalg", LinAlgError=np.linalg.LinAlgError),
+        module("imp", find_module=_find_module),
+        module("pkg_resources", DistributionNotFound=importlib.metadata.PackageNotFoundError),
+        module("numpy.linalg.linalg", LinAlgError=np.linalg.LinAlgError),
     ]
-    return {module.__name__: module for module in modules}
+    return {each.__name__: each for each in modules}
 
 
-def _module(name, **content):
-    module = ModuleType(name)
-    vars(module).update(content)
-    return module
+def module(name, **content):
+    """A module of that name with that content."""
+    made = ModuleType(name)
+    vars(made).update(content)
+    return made
 
 
 def _distutils():
@@ -36,22 +37,22 @@ def _distutils():
     def get_python_inc(plat_specific=False):
         return sysconfig.get_path("platinclude" if plat_specific else "include")
 
-    inner = _module(
+    inner = module(
         "distutils.sysconfig",
         get_config_var=sysconfig.get_config_var,
         get_python_inc=get_python_inc,
         # Theano asks for the standard library that belongs to the platform, and for nothing else.
         get_python_lib=lambda plat_specific, standard_lib: sysconfig.get_path("platstdlib"),
     )
-    spawn = _module("distutils.spawn", find_executable=shutil.which)
-    return [_module("distutils", sysconfig=inner, spawn=spawn), inner, spawn]
+    spawn = module("distutils.spawn", find_executable=shutil.which)
+    return [module("distutils", sysconfig=inner, spawn=spawn), inner, spawn]
 
 
 def _numpy_distutils():
     # Gone from NumPy on Python 3.12. Theano has its blas.ldflags from the flags, and asks for the headers only.
-    misc_util = _module("numpy.distutils.misc_util", get_numpy_include_dirs=lambda: [np.get_include()])
-    config = _module("numpy.distutils.__config__")
-    return [_module("numpy.distutils", misc_util=misc_util, __config__=config), misc_util, config]
+    misc_util = module("numpy.distutils.misc_util", get_numpy_include_dirs=lambda: [np.get_include()])
+    config = module("numpy.distutils.__config__")
+    return [module("numpy.distutils", misc_util=misc_util, __config__=config), misc_util, config]
 
 
 def _find_module(name):
@@ -74,5 +75,5 @@ def _signal_of_scipy_1_7():
         return signal.convolve2d(image, kernel, mode, boundary, fill)
 
     # What these two make of a word, Theano only hands on to _convolve2d, which here takes the word.
-    signaltools = _module("scipy.signal.signaltools", _valfrommode=str, _bvalfromboundary=str, convolve=convolve)
-    return [signaltools, _module("scipy.signal.sigtools", _convolve2d=_convolve2d)]
+    signaltools = module("scipy.signal.signaltools", _valfrommode=str, _bvalfromboundary=str, convolve=convolve)
+    return [signaltools, module("scipy.signal.sigtools", _convolve2d=_convolve2d)]

@@ -1,7 +1,7 @@
 """``DBN.py`` of the course."""
 
 from theano_tutorials import DBN, RBM, HiddenLayer, LogisticRegression, train_dbn
-from theano_tutorials.legacy.course import IMPORTED, PRETRAINING, SUMMARY, load_data, printing, ran
+from theano_tutorials.legacy.course import IMPORTED, load_data, ran, train_in_layers
 
 globals().update(IMPORTED)
 
@@ -17,11 +17,9 @@ def test_DBN(
 ):
     """Train a deep belief network; see :func:`theano_tutorials.train_dbn`."""
     datasets = load_data(dataset)
-    print("... building the model")
-    print("... getting the pretraining functions")
-    print("... pre-training the model")
-    with printing(PRETRAINING, *SUMMARY):
-        result = train_dbn(finetune_lr, pretraining_epochs, pretrain_lr, k, training_epochs, datasets, batch_size)
+    result = train_in_layers(
+        train_dbn, finetune_lr, pretraining_epochs, pretrain_lr, k, training_epochs, datasets, batch_size
+    )
     print(
         f"Optimization complete with best validation score of {result.best_validation_loss * 100:f} %, "
         f"obtained at iteration {result.best_iteration}, with test performance {result.test_loss * 100:f} %"

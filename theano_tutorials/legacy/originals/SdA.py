@@ -1,7 +1,7 @@
 """``SdA.py`` of the course."""
 
 from theano_tutorials import HiddenLayer, LogisticRegression, SdA, dA, train_sda
-from theano_tutorials.legacy.course import IMPORTED, PRETRAINING, SUMMARY, load_data, printing, ran
+from theano_tutorials.legacy.course import IMPORTED, load_data, ran, train_in_layers
 
 globals().update(IMPORTED)
 
@@ -16,11 +16,9 @@ def test_SdA(
 ):
     """Train a stacked denoising autoencoder; see :func:`theano_tutorials.train_sda`."""
     datasets = load_data(dataset)
-    print("... building the model")
-    print("... getting the pretraining functions")
-    print("... pre-training the model")
-    with printing(PRETRAINING, *SUMMARY):
-        result = train_sda(finetune_lr, pretraining_epochs, pretrain_lr, training_epochs, datasets, batch_size)
+    result = train_in_layers(
+        train_sda, finetune_lr, pretraining_epochs, pretrain_lr, training_epochs, datasets, batch_size
+    )
     print(
         f"Optimization complete with best validation score of {result.best_validation_loss * 100:f} %, "
         f"on iteration {result.best_iteration}, with test performance {result.test_loss * 100:f} %"

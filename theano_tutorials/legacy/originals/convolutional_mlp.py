@@ -7,6 +7,7 @@ from theano.tensor.signal.pool import pool_2d
 from theano_tutorials import HiddenLayer, LeNetConvPoolLayer, LogisticRegression, train_lenet
 from theano_tutorials.legacy import theano_names
 from theano_tutorials.legacy.course import IMPORTED, SUMMARY, load_data, printing, ran
+from theano_tutorials.runs.console import best_line
 
 globals().update(IMPORTED)
 downsample = theano_names.make()["theano.tensor.signal.downsample"]
@@ -20,10 +21,7 @@ def evaluate_lenet5(learning_rate=0.1, n_epochs=200, dataset="mnist.pkl.gz", nke
     with printing(*SUMMARY):
         result = train_lenet(learning_rate, n_epochs, datasets, nkerns, batch_size)
     print("Optimization complete.")
-    print(
-        f"Best validation score of {result.best_validation_loss * 100:f} % obtained at "
-        f"iteration {result.best_iteration}, with test performance {result.test_loss * 100:f} %"
-    )
+    print(best_line(result))
     ran("convolutional_mlp.py", result.seconds)
 
 

@@ -3,7 +3,7 @@
 import os
 
 from theano_tutorials import dA, train_da
-from theano_tutorials.legacy.course import IMPORTED, load_data, printing, ran, save_filters, shared_dataset
+from theano_tutorials.legacy.course import IMPORTED, load_data, printing, ran, save_filters
 from theano_tutorials.legacy.originals.utils import tile_raster_images
 
 globals().update(IMPORTED)

@@ -6,7 +6,7 @@ import sys
 import theano
 
 from theano_tutorials import LogisticRegression, train_logreg
-from theano_tutorials.legacy.course import IMPORTED, SUMMARY, load_data, printing, shared_dataset
+from theano_tutorials.legacy.course import IMPORTED, SUMMARY, load_data, printing
 from theano_tutorials.runs.tensors import write_atomically
 
 globals().update(IMPORTED)

@@ -1,7 +1,8 @@
 """``mlp.py`` of the course."""
 
 from theano_tutorials import MLP, HiddenLayer, LogisticRegression, train_mlp
-from theano_tutorials.legacy.course import IMPORTED, SUMMARY, load_data, printing, ran, shared_dataset
+from theano_tutorials.legacy.course import IMPORTED, SUMMARY, load_data, printing, ran
+from theano_tutorials.runs.console import best_line
 
 globals().update(IMPORTED)
 
@@ -21,10 +22,7 @@ def test_mlp(
     print("... training")
     with printing(*SUMMARY):
         result = train_mlp(learning_rate, L1_reg, L2_reg, n_epochs, datasets, batch_size, n_hidden)
-    print(
-        f"Optimization complete. Best validation score of {result.best_validation_loss * 100:f} % obtained at "
-        f"iteration {result.best_iteration}, with test performance {result.test_loss * 100:f} %"
-    )
+    print(f"Optimization complete. {best_line(result)}")
     ran("mlp.py", result.seconds)
 
 

@@ -4,7 +4,7 @@ import os
 import shutil
 
 from theano_tutorials import RBM, train_rbm
-from theano_tutorials.legacy.course import IMPORTED, load_data, printing, ran, shared_dataset
+from theano_tutorials.legacy.course import IMPORTED, load_data, printing, ran
 from theano_tutorials.legacy.originals.utils import tile_raster_images
 
 globals().update(IMPORTED)
