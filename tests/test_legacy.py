@@ -55,6 +55,7 @@ def python(*arguments, cwd, **environment):
         ("tagger", [], 0),
         ("beside/settings_by_execfile", ["a", "--b"], 3),
         ("pickled/loads_pickles", [], 0),
+        ("habits", [], 0),
     ],
 )
 def test_a_script_prints_what_python_2_printed(tmp_path, script, arguments, exit_code):
@@ -364,7 +365,7 @@ def test_lines_stay_where_they_are(source, line):
     code, is_python_2 = translation.code_of(source.encode(), "script.py")
     assert is_python_2
     with pytest.raises(Exception) as caught:  # noqa: PT011
-        exec(code, {**operations.BY_NAME, "print": lambda *values, **options: None})
+        exec(code, {**operations.BY_NAME, "__python2_print__": lambda *values, **options: None})
     of_the_script = [entry for entry in caught.traceback if entry.frame.code.raw.co_filename == "script.py"]
     assert of_the_script[-1].lineno + 1 == line
 

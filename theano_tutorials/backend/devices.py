@@ -56,13 +56,13 @@ def prepare(user_flags):
     ImportError
         If it cannot be set up; says what is missing.
     """
-    device = user_flags.get("device", "cpu")
+    device, cxx = user_flags.get("device", "cpu"), user_flags.get("cxx", "g++")
     if _OLD_NAME.fullmatch(device) and _runs_old_code():
-        device = _of_today(device)
+        return _of_today(device, cxx)
     require_valid_name(device)
     if is_gpu(device):
         require_pygpu(device)
-        load_libraries(device, user_flags.get("cxx", "g++"))
+        load_libraries(device, cxx)
     return device
 
 
@@ -75,11 +75,16 @@ def _runs_old_code():
     )
 
 
-def _of_today(old_name):
-    if importlib.util.find_spec("pygpu") is not None:
-        return old_name.replace("gpu", "cuda")
-    print(f"device {old_name}: no pygpu here, so the processor computes", file=sys.stderr, flush=True)
-    return "cpu"
+def _of_today(old_name, cxx):
+    device = old_name.replace("gpu", "cuda")
+    try:
+        require_pygpu(device)
+        load_libraries(device, cxx)
+    except ImportError as error:
+        reason = str(error) if importlib.util.find_spec("pygpu") else "no pygpu here"
+        print(f"device {old_name}: {reason}, so the processor computes", file=sys.stderr, flush=True)
+        return "cpu"
+    return device
 
 
 def require_valid_name(device):

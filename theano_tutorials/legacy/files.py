@@ -30,7 +30,20 @@ def open_(name, mode="r", buffering=-1):
     raw = io.FileIO(name, kind)
     if kind == "r":
         return readable(io.BufferedReader(raw, _SNIFFED), newline=None if "U" in mode else "\n")
-    return _Updated(raw) if "+" in kind else _Written(raw)
+    return _Updated(raw) if "+" in kind else _written(raw, buffering)
+
+
+def fdopen(fd, mode="r", bufsize=-1):
+    """``os.fdopen`` of Python 2."""
+    if "r" in mode:
+        return os.fdopen(fd, mode, bufsize)
+    return _written(io.FileIO(fd, mode.replace("b", "")), bufsize)
+
+
+def _written(raw, buffering):
+    file = _Written(raw)
+    file.is_buffered = buffering not in (0, 1)
+    return file
 
 
 def gzip_open(filename, mode="rb", compresslevel=9):
@@ -59,11 +72,15 @@ def _is_text(binary):
 class _TakesText:
     """Writes text and bytes."""
 
-    softspace = False  # see texts.print_
+    softspace = False  # see texts.print_statement
+    is_buffered = True
 
     def write(self, data):
         self.softspace = False
-        return super().write(data.encode(**_ENCODING) if isinstance(data, str) else data)
+        written = super().write(data.encode(**_ENCODING) if isinstance(data, str) else data)
+        if not self.is_buffered:
+            self.flush()
+        return written
 
     def writelines(self, lines):
         for line in lines:

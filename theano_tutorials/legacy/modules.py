@@ -1,10 +1,8 @@
-"""Modules of the standard library and of NumPy as translated code finds them when it imports them."""
+"""Modules of the standard library as translated code finds them when it imports them."""
 
 import collections
 import collections.abc
-import functools
 import gzip
-import importlib
 import inspect
 import io
 import itertools
@@ -19,55 +17,37 @@ import types
 import urllib.error
 import urllib.parse
 import urllib.request
-from types import ModuleType
 
-import numpy as np
 import six
 
-from theano_tutorials.backend.adapting import numpy_view
 from theano_tutorials.backend.adapting.stand_ins import module
-from theano_tutorials.legacy import files
+from theano_tutorials.legacy import arrays, files
 from theano_tutorials.legacy.texts import Text
+from theano_tutorials.legacy.views import View
 
 # Modules that have another name today, and are otherwise what they were.
 RENAMED = {
+    "BaseHTTPServer": "http.server",
     "ConfigParser": "configparser",
     "HTMLParser": "html.parser",
-    "Image": "PIL.Image",
     "Queue": "queue",
+    "SimpleHTTPServer": "http.server",
     "SocketServer": "socketserver",
     "Tkinter": "tkinter",
+    "UserDict": "collections",
+    "UserList": "collections",
+    "__builtin__": "builtins",
+    "anydbm": "dbm",
+    "cookielib": "http.cookiejar",
     "copy_reg": "copyreg",
+    "exceptions": "builtins",
+    "htmlentitydefs": "html.entities",
     "httplib": "http.client",
     "repr": "reprlib",
     "thread": "_thread",
     "urlparse": "urllib.parse",
+    "xmlrpclib": "xmlrpc.client",
 }
-
-
-class View(ModuleType):
-    """A module with some names of its own; all others, and what is set, are those of a module of today."""
-
-    def __init__(self, module, **names):
-        super().__init__(module.__name__, module.__doc__)
-        vars(self)["_module"] = module
-        vars(self)["_names"] = names
-        # For "from module import *".
-        public = getattr(module, "__all__", None) or [name for name in dir(module) if not name.startswith("_")]
-        vars(self)["__all__"] = sorted({*public, *names})
-        vars(self).update(names)
-
-    def __getattr__(self, name):
-        return getattr(self._module, name)
-
-    def __setattr__(self, name, value):
-        if name in self._names:
-            vars(self)[name] = value
-        else:
-            setattr(self._module, name, value)
-
-    def __dir__(self):
-        return sorted({*dir(self._module), *self._names})
 
 
 class _Random(random.Random):
@@ -78,6 +58,20 @@ class _Random(random.Random):
 
     def seed(self, a=None, version=1):
         super().seed(a, version=1)
+
+    def randrange(self, start, *stop_and_step):
+        # Floats, too, if they are whole.
+        bounds = (int(each) if isinstance(each, float) and each.is_integer() else each for each in stop_and_step)
+        return super().randrange(int(start) if isinstance(start, float) and start.is_integer() else start, *bounds)
+
+    def shuffle(self, x, random=None):
+        random = random or self.random
+        for i in range(len(x) - 1, 0, -1):
+            j = int(random() * (i + 1))
+            x[i], x[j] = x[j], x[i]
+
+    def sample(self, population, k):
+        return super().sample(tuple(population) if isinstance(population, (set, frozenset)) else population, k)
 
 
 def _random():
@@ -125,13 +119,27 @@ def _pickle():
 
 
 class _StringIO(io.StringIO):
-    softspace = False  # see texts.print_
+    softspace = False  # see texts.print_statement
 
     def __init__(self, text=""):
         super().__init__(Text(text), newline="\n")
 
     def write(self, text):
         return super().write(Text(text))
+
+
+_AS_TEXT = {"encoding": "utf-8", "errors": "surrogateescape"}
+
+
+class _Popen(subprocess.Popen):
+    """Pipes of text."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **{**_AS_TEXT, **options})
+
+
+def _with_text(function):
+    return lambda *arguments, **options: function(*arguments, **{**_AS_TEXT, **options})
 
 
 def _getargspec(function):
@@ -147,56 +155,30 @@ def _types():
         types,
         BooleanType=bool,
         ClassType=type,
+        ComplexType=complex,
         DictType=dict,
+        DictionaryType=dict,
+        FileType=io.IOBase,
         FloatType=float,
+        InstanceType=object,
         IntType=int,
         ListType=list,
         LongType=int,
         NoneType=type(None),
+        ObjectType=object,
+        SliceType=slice,
         StringType=Text,
         StringTypes=(Text,),
         TupleType=tuple,
         TypeType=type,
+        UnboundMethodType=types.FunctionType,
         UnicodeType=Text,
+        XRangeType=range,
     )
 
 
-def _numpy():
-    names = {"cast": numpy_view.make().cast}
-    names.update(bool=bool, complex=complex, float=float, int=int, long=int, object=object, str=str, unicode=str)
-    lost = {
-        **dict.fromkeys(("Inf", "Infinity", "PINF", "infty"), np.inf),
-        **dict.fromkeys(("NaN", "NAN"), np.nan),
-        "alltrue": np.all,
-        "asfarray": lambda a, dtype=np.float64: np.asarray(a, dtype),
-        "asscalar": lambda a: a.item(),
-        "complex_": np.complex128,
-        "cumproduct": np.cumprod,
-        "float_": np.float64,
-        "in1d": lambda a, b, **options: np.isin(a, b, **options).reshape(-1),
-        "msort": lambda a: np.sort(a, axis=0),
-        "product": np.prod,
-        "rank": np.ndim,
-        "row_stack": np.vstack,
-        "sometrue": np.any,
-        "string_": np.bytes_,
-        "unicode_": np.str_,
-    }
-    names.update({name: value for name, value in lost.items() if not hasattr(np, name)})
-    # Of the file's own kind: arrays of objects are pickles of Python 2.
-    names.update(fromstring=_fromstring, load=functools.partial(np.load, allow_pickle=True, encoding="latin1"))
-    return View(np, **names)
-
-
-def _fromstring(text, dtype=float, count=-1, sep=""):
-    if sep:
-        return np.fromstring(text, dtype, count, sep=sep)
-    return np.frombuffer(text.encode("latin-1") if isinstance(text, str) else text, dtype, count).copy()
-
-
 def make():
-    """Stand-ins by the name under which Python 2 imports them."""
-    renamed = {name: importlib.import_module(today) for name, today in RENAMED.items() if name != "Tkinter"}
+    """Stand-ins by the name under which Python 2 imports them, for all but those of RENAMED."""
     pickles = _pickle()
     strings = module("StringIO", StringIO=_StringIO)
     requests = View(urllib.request, urlretrieve=files.urlretrieve)
@@ -205,9 +187,8 @@ def make():
     errors = {name: getattr(urllib.error, name) for name in ("URLError", "HTTPError")}
     abstract = {name: getattr(collections.abc, name) for name in collections.abc.__all__}
     return {
-        **renamed,
+        **arrays.make(),
         "StringIO": strings,
-        "__builtin__": importlib.import_module("builtins"),
         "cPickle": pickles,
         "cStringIO": strings,
         "commands": module("commands", getoutput=subprocess.getoutput, getstatusoutput=subprocess.getstatusoutput),
@@ -222,10 +203,10 @@ def make():
             izip_longest=itertools.zip_longest,
             ifilterfalse=itertools.filterfalse,
         ),
-        "numpy": _numpy(),
-        "os": View(os, getcwdu=os.getcwd),
+        "os": View(os, fdopen=files.fdopen, getcwdu=os.getcwd),
         "pickle": pickles,
         "random": _random(),
+        "sets": module("sets", Set=set, ImmutableSet=frozenset),
         "string": View(
             string,
             letters=string.ascii_letters,
@@ -236,6 +217,11 @@ def make():
             join=lambda words, separator=" ": separator.join(words),
             atoi=int,
             atof=float,
+        ),
+        "subprocess": View(
+            subprocess,
+            Popen=_Popen,
+            **{name: _with_text(getattr(subprocess, name)) for name in ("call", "check_call", "check_output")},
         ),
         "sys": View(sys, maxint=sys.maxsize, setdefaultencoding=lambda name: None),
         "time": View(time, clock=time.process_time),

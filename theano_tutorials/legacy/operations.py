@@ -1,5 +1,6 @@
 """What translated code calls where Python 2 and Python 3 do something else with the same values."""
 
+import codecs
 import functools
 import operator
 from collections.abc import ItemsView, KeysView, ValuesView
@@ -35,22 +36,78 @@ def divide_item(container, index, y):
     container[index] = divide_in_place(container[index], y)
 
 
-def order(name, x, y):
-    """``x < y`` and the like: in Python 2, None is less than all, and a number is less than what is none."""
-    compare = getattr(operator, name)
+def equal(x, y):
+    """``x == y``: an array is not None, nor equal to what its shape does not go with."""
+    if isinstance(x, np.ndarray) or isinstance(y, np.ndarray):
+        return False if x is None or y is None else _compared(operator.eq, x, y, False)
+    return x == y
+
+
+def unequal(x, y):
+    """``x != y``, which for arrays is no negation of :func:`equal`."""
+    if isinstance(x, np.ndarray) or isinstance(y, np.ndarray):
+        return True if x is None or y is None else _compared(operator.ne, x, y, True)
+    return x != y
+
+
+def _compared(compare, x, y, if_shapes_differ):
     try:
         return compare(x, y)
+    except ValueError:
+        return if_shapes_differ
+
+
+def order(name, x, y):
+    """``x < y`` and the like."""
+    relation = getattr(operator, name)
+    try:
+        return relation(x, y)
     except TypeError:
+        return relation(compare(x, y), 0)
+
+
+def compare(x, y):
+    """``cmp(x, y)``: in Python 2, None is less than all, and a number is less than what is none."""
+    try:
+        return int(x > y) - int(x < y)
+    except TypeError:
+        if type(x) is type(y) and isinstance(x, (list, tuple)):
+            differ = (compare(a, b) for a, b in zip(x, y) if a != b)
+            return next(differ, len(x) - len(y))
         ranks = _rank(x), _rank(y)
         if ranks[0] == ranks[1]:
             raise
-        return compare(*ranks)
+        return 1 if ranks[0] > ranks[1] else -1
 
 
 def _rank(value):
     if value is None:
         return (0, "")
     return (1, "") if isinstance(value, (int, float, np.number)) else (2, type(value).__name__)
+
+
+def in_order(values, cmp=None, key=None, reverse=False):
+    """``sorted`` of Python 2, whose ``cmp`` is a function of two elements."""
+    values = list(values)
+    if cmp is None:
+        try:
+            return sorted(values, key=key, reverse=reverse)
+        except TypeError:
+            cmp = compare
+    return sorted(values, key=_compared_by(cmp, key), reverse=reverse)
+
+
+def _compared_by(compare, key):
+    of = functools.cmp_to_key(compare)
+    return of if key is None else lambda element: of(key(element))
+
+
+def extreme(function, *values, key=None):
+    """``max`` and ``min`` of Python 2."""
+    try:
+        return function(*values) if key is None else function(*values, key=key)
+    except TypeError:
+        return function(*values, key=_compared_by(compare, key))
 
 
 def modulo(x, y):
@@ -92,18 +149,10 @@ def _has_key(owner, key):
 
 
 def _sort(owner, *arguments, **options):
-    if isinstance(owner, list):
-        compare = options.pop("cmp", None) or (arguments[0] if arguments else None)
-        if compare is not None:
-            options["key"] = compared_by(compare, options.get("key"))
-        return owner.sort(**options)
-    return owner.sort(*arguments, **options)
-
-
-def compared_by(compare, key=None):
-    """A key that sorts as the function ``compare`` of two elements says."""
-    of = functools.cmp_to_key(compare)
-    return of if key is None else lambda element: of(key(element))
+    if not isinstance(owner, list):
+        return owner.sort(*arguments, **options)
+    owner[:] = in_order(owner, *arguments, **options)
+    return None
 
 
 def _format(owner, *arguments, **options):
@@ -116,9 +165,24 @@ def _formatted(value):
     return alone(float(value) if isinstance(value, np.floating) else value)
 
 
-def _decode(owner, *arguments, **options):
-    # What Python 2 read as bytes is text here already.
-    return owner if isinstance(owner, str) else owner.decode(*arguments, **options)
+# Codecs from bytes to bytes; in Python 2, text has them, too.
+_OF_BYTES = ("base64", "bz2", "hex", "zlib")
+_ENCODERS = {**{name: codecs.getencoder(name) for name in _OF_BYTES}, "string_escape": codecs.escape_encode}
+_DECODERS = {**{name: codecs.getdecoder(name) for name in _OF_BYTES}, "string_escape": codecs.escape_decode}
+
+
+def _decode(owner, encoding="ascii", *errors):
+    recode = _DECODERS.get(encoding.replace("-", "_"))
+    if isinstance(owner, str):  # what Python 2 read as bytes is text here already
+        return owner if recode is None else recode(owner.encode("latin-1"))[0].decode("latin-1")
+    return owner.decode(encoding, *errors)
+
+
+def _encode(owner, encoding="ascii", *errors):
+    recode = _ENCODERS.get(encoding.replace("-", "_"))
+    if recode is None:
+        return owner.encode(encoding, *errors)
+    return recode(owner.encode("latin-1"))[0].decode("latin-1")
 
 
 METHODS = {
@@ -128,6 +192,7 @@ METHODS = {
     "itervalues": _iterated("itervalues", lambda owner: iter(owner.values())),
     "next": _iterated("next", next),
     "decode": _decode,
+    "encode": _encode,
     "format": _format,
     "has_key": _has_key,
     "sort": _sort,
@@ -135,6 +200,6 @@ METHODS = {
 
 BY_NAME = {
     f"__python2_{function.__name__}__": function
-    for function in (divide, divide_in_place, divide_item, message, method, modulo, order)
+    for function in (divide, divide_in_place, divide_item, equal, message, method, modulo, order, unequal)
 }
 BY_NAME["__python2_slice__"] = slice

@@ -6,16 +6,19 @@ import importlib
 import importlib.util
 import os
 import sys
+from types import ModuleType
 
+from theano_tutorials.backend.adapting.stand_ins import module
 from theano_tutorials.legacy import files, modules, operations, theano_names
-from theano_tutorials.legacy.modules import View
-from theano_tutorials.legacy.texts import Text, print_
+from theano_tutorials.legacy.texts import Text, print_function, print_statement
 from theano_tutorials.legacy.translation import code_of, code_of_expression
+from theano_tutorials.legacy.views import View
 
 
 def make():
     """Builtins by name."""
     stand_ins = modules.make()
+    stand_ins["imp"] = module("imp", load_source=_load_source, reload=importlib.reload)
 
     def import_module(name, globals=None, locals=None, fromlist=(), level=0):
         head, _, rest = name.partition(".")
@@ -27,8 +30,11 @@ def make():
                 return builtins.__import__(name, globals, locals, fromlist, 1)  # as Python 2 without absolute_import
             if name in stand_ins and not is_beside(name):
                 return stand_ins[name]
+            if name in modules.RENAMED and not is_beside(name):
+                return importlib.import_module(modules.RENAMED[name])
             if head in stand_ins and rest:
-                importlib.import_module(name)
+                if rest.partition(".")[0] not in vars(stand_ins[head]):
+                    importlib.import_module(name)
                 return functools.reduce(getattr, rest.split("."), stand_ins[head]) if fromlist else stand_ins[head]
         return builtins.__import__(name, globals, locals, fromlist, level)
 
@@ -45,7 +51,7 @@ def make():
         "apply": lambda function, arguments=(), options=None: function(*arguments, **(options or {})),
         "basestring": Text,
         "buffer": memoryview,
-        "cmp": lambda x, y: (x > y) - (x < y),
+        "cmp": operations.compare,
         "eval": _eval,
         "exec": _exec,
         "execfile": _execfile,
@@ -55,14 +61,17 @@ def make():
         "intern": sys.intern,
         "long": int,
         "map": _map,
+        "max": functools.partial(operations.extreme, max),
+        "min": functools.partial(operations.extreme, min),
         "open": files.open_,
-        "print": print_,
+        "print": print_function,
+        "__python2_print__": print_statement,
         "range": lambda *arguments: list(range(*arguments)),
         "raw_input": input,
         "reduce": functools.reduce,
         "reload": lambda module: module if isinstance(module, View) else importlib.reload(module),
         "round": _round,
-        "sorted": _sorted,
+        "sorted": operations.in_order,
         "str": Text,
         "unichr": chr,
         "unicode": Text,
@@ -75,6 +84,7 @@ def _names(globals, locals):
     caller = sys._getframe(2)
     if globals is None:
         return caller.f_globals, caller.f_locals
+    globals.setdefault("__builtins__", caller.f_builtins)
     return globals, globals if locals is None else locals
 
 
@@ -92,6 +102,14 @@ def _execfile(path, globals=None, locals=None):
     with open(path, "rb") as file:
         code, _ = code_of(file.read(), path)
     exec(code, *_names(globals, locals))
+
+
+def _load_source(name, path, file=None):
+    loaded = ModuleType(name)
+    vars(loaded).update(__file__=path, __builtins__=sys._getframe(1).f_builtins)
+    sys.modules[name] = loaded
+    _execfile(path, vars(loaded))
+    return loaded
 
 
 def _filter(function, values):
@@ -114,7 +132,3 @@ def _round(number, ndigits=0):
     if ndigits > 0 and round(abs(number), ndigits) != away:  # a half in decimals alone, as 2.675, which is less
         away = round(abs(number), ndigits)
     return float(-away if number < 0 else away)
-
-
-def _sorted(values, cmp=None, key=None, reverse=False):
-    return sorted(values, key=key if cmp is None else operations.compared_by(cmp, key), reverse=reverse)

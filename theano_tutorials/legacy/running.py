@@ -77,7 +77,7 @@ def run(script, arguments):
     if not os.path.isfile(script):
         return f"error: {script}: no such file"
     _as_in_the_time(flags_of_the_user())
-    sys.stdout = texts.Out.instead_of(sys.stdout)
+    out = sys.stdout = texts.Out.instead_of(sys.stdout)
     sys.argv = [script, *arguments]
     sys.path[0] = os.path.dirname(os.path.abspath(script))
     builtins_of_python_2 = python2.make()
@@ -93,6 +93,9 @@ def run(script, arguments):
         sys.stdout.flush()
         _say(error)
         return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+    finally:
+        if not hasattr(sys.stdout, "flush"):  # the script's own, which Python flushes in the end
+            sys.stdout = out
     return None
 
 

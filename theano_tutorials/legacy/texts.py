@@ -6,6 +6,8 @@ from contextlib import suppress
 
 import numpy as np
 
+_MADE_BY_CLASS = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+
 
 def text_of_float(x):
     """``str(x)`` of Python 2: twelve digits."""
@@ -38,6 +40,8 @@ def of_python_2(value):
         return _Float(value)
     if type(value) is bytes:
         return value.decode("latin-1")
+    if type(value) is type and not value.__flags__ & _MADE_BY_CLASS:
+        return repr(value).replace("class", "type", 1)
     if type(value) is tuple:
         return tuple(map(alone, value))
     if type(value) is dict:
@@ -97,7 +101,7 @@ class Out(io.TextIOWrapper):
         return super().write(text)
 
 
-def print_(*values, end="\n", file=None):
+def print_statement(*values, end="\n", file=None):
     """The statement ``print``: a comma at its end keeps the line open, and asks for a space if more comes."""
     file = sys.stdout if file is None else file
     is_due = getattr(file, "softspace", False)
@@ -107,6 +111,10 @@ def print_(*values, end="\n", file=None):
         words += [" ", word] if is_due else [word]
         is_due = not word.endswith(("\n", "\t"))
     file.write("".join(words) + ("" if end == " " else end))
-    if end == " ":
-        with suppress(AttributeError):  # a file that is not one of these
-            file.softspace = is_due
+    with suppress(AttributeError):  # a file that takes no such name
+        file.softspace = is_due and end == " "
+
+
+def print_function(*values, **options):
+    """The function ``print`` of Python 2, for modules that import it from ``__future__``."""
+    print(*(str(alone(value)) for value in values), **options)

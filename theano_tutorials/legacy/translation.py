@@ -41,6 +41,7 @@ _OF_PYTHON_3 = (
 _METHODS = {"next": "__next__", "__nonzero__": "__bool__", "__div__": "__truediv__", "__idiv__": "__itruediv__"}
 _METHODS.update(__rdiv__="__rtruediv__", __unicode__="__str__")
 _ORDER = {ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge"}
+_EQUALITY = {ast.Eq: "equal", ast.NotEq: "unequal"}
 _TYPES = {"basestring", "str", "unicode"}  # "is" cannot see that these are the type of text
 _OF_FUNCTIONS = {"func_code": "__code__", "func_defaults": "__defaults__", "func_doc": "__doc__"}
 _OF_FUNCTIONS.update(func_globals="__globals__", func_name="__name__", im_func="__func__", im_self="__self__")
@@ -122,13 +123,14 @@ def _tree_of_python_2(text, path):
     if any(_is_of_python_3(node) for node in ast.walk(tree)):
         raise NotPython2
     _put_lines_back(tree)
-    true_division = any(
-        isinstance(node, ast.ImportFrom)
-        and node.module == "__future__"
-        and any(alias.name == "division" for alias in node.names)
+    futures = {
+        alias.name
         for node in tree.body
-    )
-    tree = _Python2(true_division).visit(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__"
+        for alias in node.names
+    }
+    _let_variables_stay(tree)
+    tree = _Python2(futures).visit(tree)
     return ast.fix_missing_locations(tree)
 
 
@@ -213,13 +215,65 @@ def _takes_apart(statement):
     )
 
 
-def _call(name, *arguments):
-    return ast.Call(ast.Name(f"__python2_{name}__", ast.Load()), list(arguments), [])
+def _let_variables_stay(tree):
+    # Of a list comprehension, where they are used outside of it: [f(x) for x in xs]; print(x).
+    for scope in ast.walk(tree):
+        if isinstance(scope, (ast.Module, ast.FunctionDef, ast.Lambda)):
+            comprehensions = [*_list_comprehensions(scope)]
+            if comprehensions:
+                used = {*_names_used_outside(scope)}
+                for comprehension in comprehensions:
+                    for part in comprehension.generators:
+                        _let_stay(part, used)
+
+
+def _list_comprehensions(node):
+    # Of one scope. What is assigned in what a comprehension goes through does not compile.
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ListComp):
+            yield child
+        if isinstance(child, ast.comprehension):
+            for test in child.ifs:
+                yield from _list_comprehensions(ast.Expr(test))
+        elif not isinstance(child, _SCOPES):
+            yield from _list_comprehensions(child)
+
+
+_SCOPES = (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.GeneratorExp, ast.SetComp, ast.DictComp)
+
+
+def _names_used_outside(node, inside=frozenset()):
+    if isinstance(node, ast.ListComp):
+        inside = inside.union(name.id for part in node.generators for name in _names_stored(part.target))
+    if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store) and node.id not in inside:
+        yield node.id
+    for child in ast.iter_child_nodes(node):
+        yield from _names_used_outside(child, inside)
+
+
+def _names_stored(target):
+    return [node for node in ast.walk(target) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+
+
+def _let_stay(part, used):
+    kept = []
+    for name in _names_stored(part.target):
+        if name.id in used:
+            inner = f"__python2_{name.id}__"
+            kept.append(ast.NamedExpr(ast.Name(name.id, ast.Store()), ast.Name(inner, ast.Load())))
+            name.id = inner
+    if kept:
+        part.ifs.insert(0, ast.copy_location(ast.Tuple(kept, ast.Load()), part.target))  # always true
+
+
+def _call(name, *arguments, keywords=()):
+    return ast.Call(ast.Name(f"__python2_{name}__", ast.Load()), list(arguments), list(keywords))
 
 
 class _Python2(ast.NodeTransformer):
-    def __init__(self, true_division):
-        self.true_division = true_division
+    def __init__(self, futures):
+        self.true_division = "division" in futures
+        self.prints_by_statement = "print_function" not in futures
 
     def visit(self, node):
         changed = super().visit(node)
@@ -241,6 +295,8 @@ class _Python2(ast.NodeTransformer):
             return node
         if isinstance(node.ops[0], (ast.Is, ast.IsNot)) and _TYPES & {*map(_name_of, (node.left, *node.comparators))}:
             node.ops = [ast.Eq() if isinstance(node.ops[0], ast.Is) else ast.NotEq()]
+        elif type(node.ops[0]) in _EQUALITY and not any(map(_is_number_or_text, (node.left, *node.comparators))):
+            return _call(_EQUALITY[type(node.ops[0])], node.left, node.comparators[0])
         elif type(node.ops[0]) in _ORDER:
             return _call("order", ast.Constant(_ORDER[type(node.ops[0])]), node.left, node.comparators[0])
         return node
@@ -273,6 +329,13 @@ class _Python2(ast.NodeTransformer):
             node.func = ast.copy_location(_call("method", method.value, ast.Constant(method.attr)), method)
         return node
 
+    def visit_Expr(self, node):
+        self.generic_visit(node)
+        call = node.value
+        if self.prints_by_statement and _name_of(getattr(call, "func", None)) == "print":
+            node.value = _statement_print(call)
+        return node
+
     def visit_ExceptHandler(self, node):
         # Python 3 deletes the name at the end of the handler.
         self.generic_visit(node)
@@ -299,8 +362,24 @@ class _Python2(ast.NodeTransformer):
         return node
 
 
+def _statement_print(call):
+    file = [option for option in call.keywords if option.arg == "file"]
+    computes = any(isinstance(each, ast.Call) for value in call.args[1:] for each in ast.walk(value))
+    if not computes or any(not isinstance(option.value, (ast.Name, ast.Attribute)) for option in file):
+        return _call("print", *call.args, keywords=call.keywords)
+    # Each value is written before the next one is computed.
+    *values, last = call.args
+    open_line = [*file, ast.keyword("end", ast.Constant(" "))]
+    prints = [_call("print", value, keywords=open_line) for value in values]
+    return ast.Tuple([*prints, _call("print", last, keywords=call.keywords)], ast.Load())
+
+
 def _is_float(*nodes):
     return any(isinstance(node, ast.Constant) and isinstance(node.value, (float, complex)) for node in nodes)
+
+
+def _is_number_or_text(node):
+    return isinstance(node, ast.Constant) and node.value is not None
 
 
 def _name_of(node):
