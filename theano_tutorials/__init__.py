@@ -34,6 +34,7 @@ from theano_tutorials.runs.parameters import load_parameters, save_parameters
 from theano_tutorials.runs.session import TrainingDiverged, TrainingInterrupted, TrainingResult
 from theano_tutorials.saved import export_onnx, load_model
 from theano_tutorials.sda import SdA, train_sda
+from theano_tutorials.studies import search
 from theano_tutorials.training import (
     EarlyStopping,
     Functions,
@@ -83,6 +84,7 @@ __all__ = [
     "read_data",
     "sample_hmc",
     "save_parameters",
+    "search",
     "sgd_updates",
     "shared_dataset",
     "train",

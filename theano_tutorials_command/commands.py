@@ -8,7 +8,7 @@ import warnings
 import shtab
 
 import theano_tutorials
-from theano_tutorials_command import demo, empty_cache, export_onnx, legacy, predict, train
+from theano_tutorials_command import demo, empty_cache, export_onnx, legacy, predict, search, train
 from theano_tutorials_command.errors import exit_codes
 from theano_tutorials_command.start import PROGRAM, Parser, version
 
@@ -41,7 +41,7 @@ def run(command, arguments):
 def _commands():
     return {
         **train.commands(),
-        **{(module.NAME,): module for module in (predict, demo, export_onnx, legacy, empty_cache)},
+        **{(module.NAME,): module for module in (predict, search, demo, export_onnx, legacy, empty_cache)},
     }
 
 

@@ -38,6 +38,7 @@ import theano
 from theano.compile import SharedVariable
 from theano.gof import Variable
 
+from theano_tutorials.runs import watching
 from theano_tutorials.runs.parameters import describe
 from theano_tutorials.runs.tensors import read_tensors, remove_unfinished, write_atomically, write_tensors
 
@@ -157,7 +158,9 @@ def open_run(output_dir, model, arguments, data, resume=False, overwrite=False, 
         if resume or overwrite or tensorboard:
             raise ValueError("resume, overwrite and tensorboard need the directory of a run: give output_dir")
         return NO_RUN
-    return Run(Path(output_dir), model, arguments, data, resume, overwrite, tensorboard)
+    run = Run(Path(output_dir), model, arguments, data, resume, overwrite, tensorboard)
+    watching.run_opened(run)
+    return run
 
 
 def _as_json_has_it(value):
@@ -220,6 +223,11 @@ class Run:
         self._config = _as_json_has_it(config)  # to be compared with what is read
         self._require_free_or_same()
         _require_writable(folder)
+
+    @property
+    def checksum(self):
+        """sha256 of the data set, as hexadecimal digits."""
+        return self._config["data"]["sha256"]
 
     def __enter__(self):
         self.folder.mkdir(parents=True, exist_ok=True)

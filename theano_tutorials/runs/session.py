@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from theano_tutorials.checks import require_counts
-from theano_tutorials.runs import console
+from theano_tutorials.runs import console, watching
 from theano_tutorials.runs.directory import MAIN_PHASE, NO_RUN, column
 from theano_tutorials.runs.signals import signals_noted
 
@@ -108,6 +108,20 @@ class TrainingInterrupted(KeyboardInterrupt):
         self.result = result
 
 
+class TrainingStopped(Exception):
+    """Who watches the training stopped it. The run directory has its curve, and can be resumed.
+
+    Attributes
+    ----------
+    result : TrainingResult
+        The result up to there.
+    """
+
+    def __init__(self, result):
+        super().__init__(f"stopped in epoch {result.n_epochs}. {console.best_line(result)}")
+        self.result = result
+
+
 class Session:
     """One phase of a training, from its checkpoint to its end.
 
@@ -138,6 +152,8 @@ class Session:
     TrainingInterrupted
         If SIGINT (Ctrl-C) or SIGTERM arrives. Raised after the current minibatch
         and a checkpoint.
+    TrainingStopped
+        If a watcher says so after a validation. Raised after a checkpoint.
     TypeError
         If a run cannot keep what the functions update.
     ValueError
@@ -155,6 +171,7 @@ class Session:
         self._run = run or NO_RUN
         self._has_advanced = False
         self._has_news = False  # rows of metrics that no checkpoint has
+        self._is_stopped = False
         self.epoch = 0
         self.done = False
 
@@ -194,6 +211,9 @@ class Session:
             if self._signals:
                 self._save()
                 raise TrainingInterrupted(self._signals[0], self.result(), self._run.folder is not None)
+            if self._is_stopped:
+                self._save()
+                raise TrainingStopped(self.result())
             if self._has_news and self._run.is_due():
                 self._save()
 
@@ -273,6 +293,7 @@ class Session:
             seconds=self.seconds(),
             **metrics,
         )
+        self._is_stopped = watching.validated(len(self._rows), loss)
 
     def seconds(self):
         """Time of the phase so far, rounded to milliseconds, without interruptions."""

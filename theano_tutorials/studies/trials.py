@@ -1,0 +1,141 @@
+"""What a worker does: one training, in the folder of the search or, where that is not at hand, in its own."""
+
+import contextlib
+import math
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+import theano_tutorials
+from theano_tutorials.runs.directory import CONFIG
+from theano_tutorials.runs.session import TrainingDiverged, TrainingStopped
+from theano_tutorials.runs.watching import watched
+
+SETTINGS = "search.json"
+OUTPUT = "output.txt"
+COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
+_one_at_a_time = threading.Lock()  # in a process, whatever number of threads the cluster gives it
+
+
+class Job(NamedTuple):
+    """A trial, as it is sent to a worker."""
+
+    search: str  # of all searches
+    number: int
+    function: str
+    arguments: dict
+    checksum: str
+    folder: str  # of the search
+
+
+class Outcome(NamedTuple):
+    """What a worker sends back."""
+
+    state: str
+    value: float  # best validation loss, NaN without one
+    test_loss: float
+    best_iteration: int
+    n_epochs: int
+    seconds: float
+    losses: list  # of the validations
+    error: str
+    files: dict  # by name, where the folder of the search is not at hand
+
+
+class _Watcher:
+    def __init__(self, checksum, report, is_pruned):
+        self.checksum, self.report, self.is_pruned = checksum, report, is_pruned
+
+    def run_opened(self, run):
+        if run.checksum != self.checksum:
+            raise ValueError(
+                f"this worker has another data set: its checksum is {run.checksum[:12]}..., expected "
+                f"{self.checksum[:12]}...: copy the files of the data set to all machines"
+            )
+
+    def validated(self, number, loss):
+        self.report(number, loss)
+        return self.is_pruned()
+
+
+def name_of(number):
+    """Name of the folder of a trial, in that of its search."""
+    return f"trials/{number:04d}"
+
+
+def run_job(job, data=None):
+    """Train, from the last checkpoint if there is one.
+
+    Parameters
+    ----------
+    job : Job
+    data : arrays, optional
+        The data set, for a worker that does not find it.
+
+    Returns
+    -------
+    Outcome
+    """
+    from distributed import Event, get_worker
+
+    worker = get_worker()
+    pruned = Event(event_of(job.search, job.number))
+    watcher = _Watcher(
+        job.checksum,
+        lambda number, loss: worker.log_event(job.search, (job.number, number, loss)),
+        pruned.is_set,
+    )
+    is_at_hand = _is_folder_of(job)
+    home = Path(job.folder) if is_at_hand else Path(tempfile.gettempdir()) / f"theano_tutorials-{job.search}"
+    folder = home / name_of(job.number)
+    folder.mkdir(parents=True, exist_ok=True)
+    arguments = dict(job.arguments)
+    if data is not None and not Path(arguments["dataset"]).exists():
+        arguments["dataset"] = data
+    with _one_at_a_time, watched(watcher), open(folder / OUTPUT, "a") as output, contextlib.redirect_stdout(output):
+        outcome = _train(getattr(theano_tutorials, job.function), arguments, folder)
+    if is_at_hand:
+        return outcome
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith((".", "checkpoint"))}
+    shutil.rmtree(folder)
+    return outcome._replace(files=files)
+
+
+def event_of(search, number):
+    """Name of the event that tells a worker to stop a trial."""
+    return f"{search}-{number}"
+
+
+def _is_folder_of(job):
+    try:
+        return job.search in (Path(job.folder) / SETTINGS).read_text()
+    except OSError:
+        return False
+
+
+def _train(function, arguments, folder):
+    try:
+        result = function(**arguments, output_dir=folder, resume=(folder / CONFIG).exists())
+        return _outcome(COMPLETE, result)
+    except TrainingStopped as stop:
+        return _outcome(PRUNED, stop.result, str(stop))
+    except TrainingDiverged as divergence:
+        return _outcome(FAILED, divergence.result, str(divergence))
+    except (OSError, ValueError, TypeError, MemoryError, ImportError) as error:
+        return Outcome(FAILED, math.nan, math.nan, 0, 0, 0.0, [], f"{error}" or type(error).__name__, {})
+
+
+def _outcome(state, result, error=""):
+    return Outcome(
+        state,
+        result.best_validation_loss,
+        result.test_loss,
+        result.best_iteration,
+        result.n_epochs,
+        result.seconds,
+        [float(loss) for loss in result.history.get("validation_error", ())],
+        error,
+        {},
+    )
