@@ -155,7 +155,7 @@ def test_equal_seeds_draw_equal_trials_whatever_the_number_of_workers(tmp_path, 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_loses_nothing(tmp_path, small):
     settings = {"learning_rate": "0.001,0.002", "n_hidden": 30, "n_epochs": 60, "dataset": small, "patience": 10**6}
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
         found = []
         folder = tmp_path / "killed"
         address = cluster.scheduler_address
@@ -261,10 +261,11 @@ def test_workers_without_the_folder_send_models_and_metrics(tmp_path, small):
     descriptor = os.open(tmp_path, os.O_RDONLY)
     folder = Path(f"/proc/self/fd/{descriptor}") / "search"
     try:
-        study = search(train_logreg, {**LOGREG, "dataset": small}, 2, output_dir=folder, n_workers=1)
+        finished = search(train_logreg, {**LOGREG, "dataset": small}, 2, output_dir=folder, n_workers=1).get_trials()
     finally:
         os.close(descriptor)
-    for trial in study.get_trials():
+    assert len(finished) == 2
+    for trial in finished:
         found = tmp_path / "search" / trial.user_attrs["folder"]
         assert {"best_model.safetensors", "metrics.csv", "config.json", "output.txt"} <= {*os.listdir(found)}
         load_model(found)
@@ -273,7 +274,10 @@ def test_workers_without_the_folder_send_models_and_metrics(tmp_path, small):
 @pytest.mark.slow
 def test_a_worker_refuses_other_data_and_takes_what_it_does_not_find(tmp_path, small):
     job = Job("train_logreg-test", 0, "train_logreg", {"dataset": small, "n_epochs": 1}, "0" * 64, "/nowhere")
-    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster, Client(cluster) as client:
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster) as client,
+    ):
         refused = client.submit(run_job, job).result()
         assert refused.state == "failed"
         assert "this worker has another data set" in refused.error
@@ -309,7 +313,10 @@ def postgresql(tmp_path_factory):
     data = folder / "data"
     environment = {**os.environ, "LC_ALL": "C", "HOME": str(folder)}
     run = {"check": True, "capture_output": True, "env": environment, "cwd": "/", "timeout": 120, **options}
-    subprocess.run([programs / "initdb", "--pgdata", data, "--auth", "trust", "--username", "tutorials"], **run)
+    subprocess.run(
+        [programs / "initdb", "--pgdata", data, "--auth", "trust", "--encoding", "UTF8", "--username", "tutorials"],
+        **run,
+    )
     server = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
     control = [programs / "pg_ctl", "--pgdata", data, "--log", folder / "log", "--wait"]
     subprocess.run([*control, "--options", " ".join(server), "start"], **{**run, "capture_output": False})
@@ -351,7 +358,7 @@ def test_what_is_wrong_is_one_line(tmp_path, arguments, message):
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     assert message in errors
-    assert errors.count("\n") == 1
+    assert errors.count("\n") == 1, errors
 
 
 @pytest.mark.slow

@@ -88,13 +88,12 @@ def _short(value):
 
 
 def write_report(study, settings, folder):
-    """Write the table and the figures of a search, and print what it has found."""
+    """Write the table and the figures of a search, and print what it has found; ValueError if it has found nothing."""
     done = _finished(study)
     complete = sorted((trial for trial in done if _is(trial, "complete")), key=lambda trial: trial.value)
     write_atomically(folder / TABLE, _table(done).encode())
     if not complete:
-        print(f"No trial came to its end: see {folder / TABLE}", flush=True)
-        return
+        raise ValueError(f"no trial came to its end, see {folder / TABLE}: {line_of(done[0])}")
     for trial in complete[:_SHOWN]:
         print(line_of(trial))
     if settings["n_seeds"] is not None:

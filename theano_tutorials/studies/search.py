@@ -263,7 +263,7 @@ def _client(scheduler, n_workers):
                 n_workers=n_workers or len(os.sched_getaffinity(0)),
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
             )
             stack.enter_context(cluster)
@@ -313,11 +313,12 @@ class _Search:
         write_report(self.study, self.settings, self.folder)
 
     def _data(self):
-        # For workers on other machines, of a data set that is no part of the library.
+        # With each trial, where a worker does not find the data set: what is sent once is lost with its worker.
         dataset = self.plan.fixed.get("dataset", self.plan.defaults["dataset"])
-        if not isinstance(dataset, str) or not Path(dataset).exists():
+        if not isinstance(dataset, str) or not os.path.exists(dataset):
             return None
-        return self.client.scatter(read_data(dataset), broadcast=False)
+        is_there = self.client.run(os.path.exists, os.path.abspath(dataset))
+        return None if all(is_there.values()) else read_data(dataset)
 
     def _next(self):
         number = len(self.study.get_trials(deepcopy=False))
@@ -354,7 +355,9 @@ class _Search:
     def _submit(self, trial):
         trial.set_user_attr("folder", trials.name_of(trial.number))
         arguments = self.plan.arguments(trial.params)
-        arguments.setdefault("dataset", self.plan.defaults["dataset"])
+        dataset = arguments.setdefault("dataset", self.plan.defaults["dataset"])
+        if os.path.exists(dataset):  # workers are elsewhere
+            arguments["dataset"] = os.path.abspath(dataset)
         job = Job(
             self.name,
             trial.number,
