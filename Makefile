@@ -24,7 +24,7 @@ KILLS ?= 20
 PYGPU := /usr/lib/python3/dist-packages/pygpu
 OPENCL_PACKAGES := python3-pygpu libgpuarray-dev libclblast-dev ocl-icd-libopencl1 pocl-opencl-icd
 
-.PHONY: anew setup train check test opencl test-opencl test-theano fuzz soak bench docs notebooks lint format wheel clean
+.PHONY: anew setup train check test test-search opencl test-opencl test-theano fuzz soak bench docs notebooks lint format wheel clean
 
 setup: $(INSTALLED)
 
@@ -42,10 +42,16 @@ train: setup
 
 # For every save of a file.
 check: setup
-	@$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not fuzz"
+	@$(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal -m "not slow and not fuzz"
 
 test: setup
-	@$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
+	@$(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal
+
+# The search, with a server of PostgreSQL that is started on loopback.
+test-search: setup
+	@ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1 \
+		|| { echo "error: no PostgreSQL: apt-get install postgresql" >&2; exit 1; }
+	@$(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal tests/test_search.py
 
 # pygpu is not on PyPI: Debian's is linked into the environment, and nothing else of Debian's Python.
 opencl: $(VENV)/opencl
