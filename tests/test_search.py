@@ -374,6 +374,26 @@ def test_what_is_wrong_is_one_line(tmp_path, arguments, message):
 
 
 @pytest.mark.slow
+def test_a_scheduler_that_goes_loses_nothing(tmp_path, small):
+    settings = {"learning_rate": "0.001,0.002", "n_hidden": 30, "n_epochs": 100, "dataset": small, "patience": 10**6}
+    found = []
+
+    def run(address):  # in a thread, whose errors nobody sees
+        try:
+            search(train_mlp, settings, 2, output_dir=tmp_path / "search", scheduler=address)
+        except OSError as error:
+            found.append(str(error))
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
+        thread = threading.Thread(target=run, args=[cluster.scheduler_address])
+        thread.start()
+        until(lambda: list((tmp_path / "search").glob("trials/*/metrics.csv")))
+    thread.join(120)
+    assert found == ["the scheduler is gone: what ran is run again, if the search is resumed"]
+    assert [trial.state.name for trial in study_in(tmp_path / "search").get_trials()] == ["RUNNING"]
+
+
+@pytest.mark.slow
 def test_without_optuna_one_line_says_what_to_install(tmp_path):
     source = "import sys; sys.modules['optuna'] = None; import theano_tutorials as t; t.search(t.train_mlp, {}, 1)"
     finished = subprocess.run(
@@ -385,7 +405,7 @@ def test_without_optuna_one_line_says_what_to_install(tmp_path):
 
 
 def test_the_command_of_a_trial():
-    settings = {"function": "train_lenet", "space": {"nkerns": "4x8,20x50", "n_epochs": "3"}}
+    settings = {"function": "train_lenet", "fixed": {"n_epochs": "3"}}
     trial = optuna.trial.create_trial(
         params={"nkerns": "20x50"}, distributions={"nkerns": CategoricalDistribution(("4x8", "20x50"))}, value=0.1
     )

@@ -128,9 +128,8 @@ def _table(done):
 
 def command_of(trial, settings):
     """The command line that trains with the hyper-parameters of a trial."""
-    fixed = {name: text for name, text in settings["space"].items() if name not in trial.params}
     words = ["python", f"scripts/{settings['function']}.py"]
-    for name, value in {**fixed, **trial.params}.items():
+    for name, value in {**settings["fixed"], **trial.params}.items():
         option = "--" + name.replace("_", "-").lower()
         if isinstance(value, bool) or value in ("True", "False"):
             words.append(option if str(value) == "True" else option.replace("--", "--no-", 1))

@@ -97,7 +97,7 @@ def search(
     J. Bergstra and Y. Bengio, "Random search for hyper-parameter optimization", JMLR 13, 2012.
     """
     _require_installed()
-    from theano_tutorials.studies.space import read_space
+    from theano_tutorials.studies.space import as_text, read_space
 
     if (n_trials is None) == (n_seeds is None):
         raise ValueError("expected a number of trials, or a number of seeds, one of the two")
@@ -124,6 +124,7 @@ def search(
     settings = {
         "function": function.__name__,
         "space": {name: str(setting) for name, setting in space.items()},
+        "fixed": {name: as_text(value) for name, value in plan.fixed.items()},
         "n_trials": n_trials or n_seeds,
         "n_seeds": n_seeds,
         "sampler": sampler,
@@ -133,11 +134,22 @@ def search(
         "data": checksum,
     }
     folder = Path(output_dir)
+    from distributed.client import CancelledError
+    from distributed.comm import CommClosedError
+
     with _locked(folder):
         name = _begin(folder, settings, resume)
         study = _study(folder, name, storage, pruner)
         with _client(scheduler, n_workers) as client:
-            _Search(client, study, plan, settings, folder, name).run()
+            try:
+                _Search(client, study, plan, settings, folder, name).run()
+            except (CancelledError, CommClosedError):
+                raise ConnectionError(
+                    "the scheduler is gone: what ran is run again, if the search is resumed"
+                ) from None
+            except KeyboardInterrupt:
+                print(f"Interrupted. To go on: the same again, with resume, in {folder}", flush=True)
+                raise
     return study
 
 
@@ -385,9 +397,12 @@ class _Search:
 
     def _keep(self, trial, future):
         import optuna
+        from distributed.client import CancelledError
 
         try:
             outcome = future.result()
+        except CancelledError:  # with its scheduler, and to be run again
+            raise
         except Exception as error:  # a worker that died too often, or whatever it could not send
             outcome = Outcome(FAILED, np.nan, np.nan, 0, 0, 0.0, [], f"{type(error).__name__}: {error}", {})
         for name, content in outcome.files.items():

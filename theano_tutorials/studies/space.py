@@ -64,7 +64,7 @@ def _distribution(name, setting, default):
     bounds = _RANGE.fullmatch(setting) if isinstance(setting, str) else None
     if bounds is None:
         values = setting.split(",") if isinstance(setting, str) else setting
-        values = values if isinstance(values, (list, tuple)) else [values]
+        values = values if isinstance(values, list) else [values]
         return CategoricalDistribution([_choice(name, value, default) for value in values])
     if isinstance(default, (bool, str, tuple)):
         raise ValueError(f"{name}={setting}: expected values with commas, since it is no number")
@@ -85,7 +85,7 @@ def _choice(name, value, default):
             raise ValueError(f"{name}={value}: expected true or false")
         return known
     if isinstance(default, tuple):
-        text = value if isinstance(value, str) else "x".join(map(str, value))
+        text = value if isinstance(value, str) else as_text(value)
         for part in text.split("x"):
             _number(name, part, default[0])
         return text
@@ -108,3 +108,8 @@ def _as_argument(value, default):
     if isinstance(default, tuple) and isinstance(value, str):
         return tuple(_number("", part, default[0]) for part in value.split("x"))
     return value
+
+
+def as_text(value):
+    """A value as the command line of a search has it."""
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
