@@ -87,6 +87,7 @@ def test_the_help_lists_every_command(run, arguments):
         "train",
         "sample",
         "predict",
+        "search",
         "demo",
         "export-onnx",
         "legacy",

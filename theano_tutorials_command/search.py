@@ -13,11 +13,10 @@ import time
 import shtab
 
 import theano_tutorials
+from theano_tutorials.studies.search import PRUNERS, SAMPLERS
 from theano_tutorials_command.start import add_device
 
 NAME = "search"
-_SAMPLERS = ("random", "tpe", "grid")
-_PRUNERS = ("none", "median", "hyperband")
 
 
 def _trained():
@@ -39,8 +38,8 @@ def add_options(parser):
     parser.add_argument("--trials", metavar="N", type=int, help="number of trials")
     parser.add_argument("--seeds", metavar="N", type=int, help="repeat one setting with so many seeds instead")
     parser.add_argument("--set", metavar="NAME=VALUES", action="append", default=[], help="what is searched, or fixed")
-    parser.add_argument("--sampler", choices=_SAMPLERS, default="random", help="how it is drawn (default: random)")
-    parser.add_argument("--pruner", choices=_PRUNERS, default="none", help="what stops a trial early (default: none)")
+    parser.add_argument("--sampler", choices=SAMPLERS, default="random", help="how it is drawn (default: random)")
+    parser.add_argument("--pruner", choices=PRUNERS, default="none", help="what stops a trial early (default: none)")
     parser.add_argument("--seed", metavar="N", type=int, default=1234, help="seed of the sampler (default: 1234)")
     parser.add_argument("--workers", metavar="N", type=int, help="processes on this machine (default: one for a core)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, tcp://host:8786, instead")

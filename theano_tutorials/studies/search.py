@@ -97,46 +97,29 @@ def search(
     J. Bergstra and Y. Bengio, "Random search for hyper-parameter optimization", JMLR 13, 2012.
     """
     _require_installed()
-    from theano_tutorials.studies.space import as_text, read_space
+    from distributed.client import CancelledError
+    from distributed.comm import CommClosedError
 
-    if (n_trials is None) == (n_seeds is None):
-        raise ValueError("expected a number of trials, or a number of seeds, one of the two")
-    for name, count in (("n_trials", n_trials), ("n_seeds", n_seeds), ("n_workers", n_workers)):
-        if count is not None and count < 1:
-            raise ValueError(f"{name} is {count}: expected at least 1")
-    for name, value, known in (("sampler", sampler, SAMPLERS), ("pruner", pruner, PRUNERS)):
-        if value not in known:
-            raise ValueError(f"{name} is {value!r}: expected {', '.join(known)}")
     if output_dir is None:
         raise ValueError("a search needs a folder: give output_dir")
+    _require_valid(n_trials, n_seeds, n_workers, sampler, pruner)
     space = dict(space or {})
     if n_seeds is not None:
         space = _with_seeds(function, space, n_seeds)
-    plan = read_space(function, space)
-    if n_seeds is not None and list(plan.distributions) not in (["seed"], []):
-        raise ValueError("seeds repeat one setting: give each hyper-parameter one value")
-    if not plan.distributions and n_seeds is None:
-        raise ValueError("nothing is searched: give a range or several values for a hyper-parameter")
-    ranges = [name for name, distribution in plan.distributions.items() if hasattr(distribution, "low")]
-    if sampler == "grid" and ranges:
-        raise ValueError(f"a grid needs values with commas: {', '.join(ranges)} has a range")
-    checksum = _checksum(function, plan)
+    plan = _plan(function, space, n_seeds, sampler)
     settings = {
         "function": function.__name__,
         "space": {name: str(setting) for name, setting in space.items()},
-        "fixed": {name: as_text(value) for name, value in plan.fixed.items()},
+        "fixed": {name: "x".join(map(str, np.atleast_1d(value))) for name, value in plan.fixed.items()},
         "n_trials": n_trials or n_seeds,
         "n_seeds": n_seeds,
         "sampler": sampler,
         "pruner": pruner,
         "seed": seed,
         "storage": _without_password(storage),
-        "data": checksum,
+        "data": _checksum(function, plan),
     }
     folder = Path(output_dir)
-    from distributed.client import CancelledError
-    from distributed.comm import CommClosedError
-
     with _locked(folder):
         name = _begin(folder, settings, resume)
         study = _study(folder, name, storage, pruner)
@@ -151,6 +134,31 @@ def search(
                 print(f"Interrupted. To go on: the same again, with resume, in {folder}", flush=True)
                 raise
     return study
+
+
+def _require_valid(n_trials, n_seeds, n_workers, sampler, pruner):
+    if (n_trials is None) == (n_seeds is None):
+        raise ValueError("expected a number of trials, or a number of seeds, one of the two")
+    for name, count in (("n_trials", n_trials), ("n_seeds", n_seeds), ("n_workers", n_workers)):
+        if count is not None and count < 1:
+            raise ValueError(f"{name} is {count}: expected at least 1")
+    for name, value, known in (("sampler", sampler, SAMPLERS), ("pruner", pruner, PRUNERS)):
+        if value not in known:
+            raise ValueError(f"{name} is {value!r}: expected {', '.join(known)}")
+
+
+def _plan(function, space, n_seeds, sampler):
+    from theano_tutorials.studies.space import read_space
+
+    plan = read_space(function, space)
+    if n_seeds is not None and {*plan.distributions} - {"seed"}:
+        raise ValueError("seeds repeat one setting: give each hyper-parameter one value")
+    if n_seeds is None and not plan.distributions:
+        raise ValueError("nothing is searched: give a range or several values for a hyper-parameter")
+    ranges = [name for name, distribution in plan.distributions.items() if hasattr(distribution, "low")]
+    if sampler == "grid" and ranges:
+        raise ValueError(f"a grid needs values with commas: {', '.join(ranges)} has a range")
+    return plan
 
 
 def _require_installed():

@@ -85,7 +85,7 @@ def _choice(name, value, default):
             raise ValueError(f"{name}={value}: expected true or false")
         return known
     if isinstance(default, tuple):
-        text = value if isinstance(value, str) else as_text(value)
+        text = value if isinstance(value, str) else "x".join(map(str, value))
         for part in text.split("x"):
             _number(name, part, default[0])
         return text
@@ -108,8 +108,3 @@ def _as_argument(value, default):
     if isinstance(default, tuple) and isinstance(value, str):
         return tuple(_number("", part, default[0]) for part in value.split("x"))
     return value
-
-
-def as_text(value):
-    """A value as the command line of a search has it."""
-    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
