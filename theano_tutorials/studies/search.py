@@ -29,6 +29,11 @@ SAMPLERS = ("random", "tpe", "grid")
 PRUNERS = ("none", "median", "hyperband")
 _DATABASE = "study.db"
 _SECONDS_BETWEEN_LOOKS = 0.2
+# Dask's workers give memory back at once, and a training asks for it again in each update: a fifth of its time.
+_MEMORY = {
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 1 << 28,
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 1 << 25,
+}
 _MAY_CHANGE = ("n_trials", "n_workers", "scheduler")
 
 
@@ -274,11 +279,13 @@ def _study(folder, name, storage, pruner):
 
 @contextlib.contextmanager
 def _client(scheduler, n_workers):
+    import dask
     import distributed
 
     logging.getLogger("distributed").setLevel(logging.ERROR)
     with contextlib.ExitStack() as stack:
         if scheduler is None:
+            stack.enter_context(dask.config.set(_MEMORY))
             cluster = distributed.LocalCluster(
                 n_workers=n_workers or len(os.sched_getaffinity(0)),
                 threads_per_worker=1,

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import shutil
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -16,6 +17,7 @@ from theano_tutorials.runs.watching import watched
 SETTINGS = "search.json"
 OUTPUT = "output.txt"
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
+_SECONDS_BETWEEN_SWITCHES = 0.1
 _one_at_a_time = threading.Lock()  # in a process, whatever number of threads the cluster gives it
 
 
@@ -94,13 +96,30 @@ def run_job(job, data=None):
     arguments = dict(job.arguments)
     if data is not None and not Path(arguments["dataset"]).exists():
         arguments["dataset"] = data
-    with _one_at_a_time, watched(watcher), open(folder / OUTPUT, "a") as output, contextlib.redirect_stdout(output):
+    with (
+        _one_at_a_time,
+        _undisturbed(),
+        watched(watcher),
+        open(folder / OUTPUT, "a") as output,
+        contextlib.redirect_stdout(output),
+    ):
         outcome = _train(getattr(theano_tutorials, job.function), arguments, folder)
     if is_at_hand:
         return outcome
     files = {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith((".", "checkpoint"))}
     shutil.rmtree(folder)
     return outcome._replace(files=files)
+
+
+@contextlib.contextmanager
+def _undisturbed():
+    # The worker's other threads ask for Python's lock many times a second: a fifth of the time of a training.
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SECONDS_BETWEEN_SWITCHES)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def event_of(search, number):
