@@ -29,7 +29,7 @@ SAMPLERS = ("random", "tpe", "grid")
 PRUNERS = ("none", "median", "hyperband")
 _DATABASE = "study.db"
 _SECONDS_BETWEEN_LOOKS = 0.2
-# Dask's workers give memory back at once, and a training asks for it again in each update: a fifth of its time.
+# Dask's workers give memory back at once, and a training asks for it again in each update; see docs/search.md.
 _MEMORY = {
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 1 << 28,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 1 << 25,

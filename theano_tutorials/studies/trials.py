@@ -113,7 +113,7 @@ def run_job(job, data=None):
 
 @contextlib.contextmanager
 def _undisturbed():
-    # The worker's other threads ask for Python's lock many times a second: a fifth of the time of a training.
+    # The worker's other threads ask for Python's lock many times a second; see docs/search.md.
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SECONDS_BETWEEN_SWITCHES)
     try:
