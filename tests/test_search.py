@@ -410,3 +410,19 @@ def test_the_command_of_a_trial():
         params={"nkerns": "20x50"}, distributions={"nkerns": CategoricalDistribution(("4x8", "20x50"))}, value=0.1
     )
     assert command_of(trial, settings) == "python scripts/train_lenet.py --n-epochs 3 --nkerns 20 50"
+
+
+@pytest.mark.slow
+def test_a_kill_while_a_trial_is_drawn_changes_nothing(tmp_path, small):
+    settings = {**LOGREG, "dataset": small}
+    whole = search(train_logreg, settings, 3, output_dir=tmp_path / "whole", n_workers=1)
+    search(train_logreg, settings, 1, output_dir=tmp_path / "cut", n_workers=1)
+    # As a kill leaves it: one trial without any value, and one with the first.
+    study = study_in(tmp_path / "cut")
+    study.ask()
+    second = whole.get_trials()[2]
+    study.sampler = optuna.samplers.RandomSampler()
+    study.enqueue_trial({"learning_rate": second.params["learning_rate"]})
+    study.ask({"learning_rate": second.distributions["learning_rate"]})
+    resumed = search(train_logreg, settings, 3, output_dir=tmp_path / "cut", n_workers=1, resume=True)
+    assert drawn(resumed) == drawn(whole)

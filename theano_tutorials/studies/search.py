@@ -370,8 +370,14 @@ class _Search:
     def _again(self, frozen):
         import optuna
 
+        # What was drawn is kept. A kill may have come before the rest: that is what it would have been.
+        sampler = self._sampler(frozen.number)
+        drawn = {**optuna.create_study(sampler=sampler).ask(self.plan.distributions).params, **frozen.params}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is experimental there
+            self.study.sampler = optuna.samplers.PartialFixedSampler(drawn, sampler)
         trial = optuna.trial.Trial(self.study, frozen._trial_id)
-        for name, d in self.plan.distributions.items():  # what was drawn is kept; a kill may have come before the rest
+        for name, d in self.plan.distributions.items():
             if hasattr(d, "choices"):
                 trial.suggest_categorical(name, d.choices)
             else:
