@@ -198,6 +198,7 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path, small):
     assert (victim / "output.txt").read_text().count("Run directory") == 2
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_search_that_is_killed_goes_on(tmp_path, small, number):
@@ -227,6 +228,7 @@ def test_a_search_that_is_killed_goes_on(tmp_path, small, number):
         assert len(rows(folder / trial.user_attrs["folder"])) == 20
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 def test_a_trial_that_diverges_is_one_that_failed(tmp_path, small, capfd):
     settings = {"learning_rate": [0.01, 1e30], "n_hidden": 10, "n_epochs": 2, "dataset": small}
@@ -236,6 +238,7 @@ def test_a_trial_that_diverges_is_one_that_failed(tmp_path, small, capfd):
     assert re.search(r"trial \d: failed: the cost is .* lower the learning rate", capfd.readouterr().out)
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 def test_a_pruned_trial_keeps_its_curve(tmp_path, small, capfd):
     # The good ones first, by name, so that the bad ones are below the median.
@@ -252,6 +255,7 @@ def test_a_pruned_trial_keeps_its_curve(tmp_path, small, capfd):
     assert "pruned after" in capfd.readouterr().out
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 def test_one_setting_with_many_seeds(tmp_path, small, capfd):
     settings = {"n_hidden": 10, "n_epochs": 2, "dataset": small}
@@ -266,6 +270,7 @@ def test_one_setting_with_many_seeds(tmp_path, small, capfd):
         search(train_mlp, {"n_hidden": "1..5"}, n_seeds=3, output_dir=tmp_path / "other")
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 def test_workers_without_the_folder_send_models_and_metrics(tmp_path, small):
     # A path that means something in this process alone.
@@ -348,6 +353,7 @@ def test_the_same_study_in_a_file_and_in_postgresql(tmp_path, small, postgresql)
     assert drawn(loaded) == drawn(in_a_file)
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -373,6 +379,7 @@ def test_what_is_wrong_is_one_line(tmp_path, arguments, message):
     assert errors.count("\n") == 1, errors
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 def test_a_scheduler_that_goes_loses_nothing(tmp_path, small):
     settings = {"learning_rate": "0.001,0.002", "n_hidden": 30, "n_epochs": 100, "dataset": small, "patience": 10**6}
@@ -393,6 +400,7 @@ def test_a_scheduler_that_goes_loses_nothing(tmp_path, small):
     assert [trial.state.name for trial in study_in(tmp_path / "search").get_trials()] == ["RUNNING"]
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 def test_without_optuna_one_line_says_what_to_install(tmp_path):
     source = "import sys; sys.modules['optuna'] = None; import theano_tutorials as t; t.search(t.train_mlp, {}, 1)"
@@ -412,6 +420,7 @@ def test_the_command_of_a_trial():
     assert command_of(trial, settings) == "python scripts/train_lenet.py --n-epochs 3 --nkerns 20 50"
 
 
+@pytest.mark.one_python
 @pytest.mark.slow
 def test_a_kill_while_a_trial_is_drawn_changes_nothing(tmp_path, small):
     settings = {**LOGREG, "dataset": small}
