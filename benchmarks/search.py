@@ -3,8 +3,8 @@
 python -m benchmarks.search [--epochs N] [--trials N]
 
 The same trainings run three times: one after the other without a search, in a search with one
-process, and in a search with two. Time from the first validation of the first trial to the end
-of the last one is compared, so that the start of the processes, which is once, is shown apart.
+process, and in a search with two. The times of the searches are whole: with the start of the
+processes, the table and the figures. A trial is timed from its draw to its end.
 """
 
 import argparse

@@ -413,11 +413,9 @@ def test_without_optuna_one_line_says_what_to_install(tmp_path):
 
 
 def test_the_command_of_a_trial():
-    settings = {"function": "train_lenet", "fixed": {"n_epochs": "3"}}
-    trial = optuna.trial.create_trial(
-        params={"nkerns": "20x50"}, distributions={"nkerns": CategoricalDistribution(("4x8", "20x50"))}, value=0.1
-    )
-    assert command_of(trial, settings) == "python scripts/train_lenet.py --n-epochs 3 --nkerns 20 50"
+    space = read_space(train_lenet, {"nkerns": "4x8,20x50", "n_epochs": "3"})
+    command = command_of("train_lenet", space.arguments({"nkerns": "20x50"}))
+    assert command == "python scripts/train_lenet.py --n-epochs 3 --nkerns 20 50"
 
 
 @pytest.mark.one_python

@@ -19,12 +19,9 @@ from theano_tutorials_command.start import add_device
 NAME = "search"
 
 
-def _trained():
-    return [name[len("train_") :] for name in theano_tutorials.__all__ if name.startswith("train_")]
-
-
 def _models():
-    functions = {name: getattr(theano_tutorials, f"train_{name}") for name in _trained()}
+    names = [name for name in theano_tutorials.__all__ if name.startswith("train_")]
+    functions = {name[len("train_") :]: getattr(theano_tutorials, name) for name in names}
     return {
         name: function
         for name, function in functions.items()

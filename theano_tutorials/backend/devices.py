@@ -56,13 +56,21 @@ def prepare(user_flags):
     ImportError
         If it cannot be set up; says what is missing.
     """
-    device, cxx = user_flags.get("device", "cpu"), user_flags.get("cxx", "g++")
-    if _OLD_NAME.fullmatch(device) and _runs_old_code():
-        return _of_today(device, cxx)
+    named = device = user_flags.get("device", "cpu")
+    is_old = _OLD_NAME.fullmatch(named) is not None and _runs_old_code()
+    if is_old:
+        device = named.replace("gpu", "cuda")
     require_valid_name(device)
-    if is_gpu(device):
-        require_pygpu(device)
-        load_libraries(device, cxx)
+    try:
+        if is_gpu(device):
+            require_pygpu(device)
+            load_libraries(device, user_flags.get("cxx", "g++"))
+    except ImportError as error:
+        if not is_old:
+            raise
+        reason = error if importlib.util.find_spec("pygpu") else "no pygpu here"
+        print(f"device {named}: {reason}, so the processor computes", file=sys.stderr, flush=True)
+        return "cpu"
     return device
 
 
@@ -73,18 +81,6 @@ def _runs_old_code():
         pair == ("-m", "theano_tutorials.legacy") or (pair[1] == "legacy" and re.search("theano.tutorials", pair[0]))
         for pair in zip(words, words[1:])
     )
-
-
-def _of_today(old_name, cxx):
-    device = old_name.replace("gpu", "cuda")
-    try:
-        require_pygpu(device)
-        load_libraries(device, cxx)
-    except ImportError as error:
-        reason = str(error) if importlib.util.find_spec("pygpu") else "no pygpu here"
-        print(f"device {old_name}: {reason}, so the processor computes", file=sys.stderr, flush=True)
-        return "cpu"
-    return device
 
 
 def require_valid_name(device):

@@ -1,12 +1,12 @@
 """NumPy, SciPy and Pillow as translated code finds them: with the names of 2012 to 2018."""
 
 import functools
+import importlib
 import sys
 
 import numpy as np
 import PIL.Image
 import scipy
-import scipy.special
 
 from theano_tutorials.backend.adapting import numpy_view
 from theano_tutorials.backend.adapting.stand_ins import module
@@ -109,15 +109,18 @@ def _misc():
     return module(
         "scipy.misc",
         bytescale=bytescale,
-        comb=scipy.special.comb,
-        factorial=scipy.special.factorial,
         fromimage=fromimage,
         imread=lambda name, flatten=False, mode=None: fromimage(PIL.Image.open(name), flatten, mode),
         imresize=imresize,
         imsave=lambda name, arr, format=None: toimage(arr, channel_axis=2).save(name, format),
-        logsumexp=scipy.special.logsumexp,
         toimage=toimage,
+        **{name: _of_special(name) for name in ("comb", "factorial", "logsumexp")},
     )
+
+
+def _of_special(name):
+    # scipy.special takes a while, and few scripts use it.
+    return lambda *arguments, **options: getattr(importlib.import_module("scipy.special"), name)(*arguments, **options)
 
 
 def bytescale(data, cmin=None, cmax=None, high=255, low=0):

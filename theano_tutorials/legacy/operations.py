@@ -38,23 +38,23 @@ def divide_item(container, index, y):
 
 def equal(x, y):
     """``x == y``: an array is not None, nor equal to what its shape does not go with."""
-    if isinstance(x, np.ndarray) or isinstance(y, np.ndarray):
-        return False if x is None or y is None else _compared(operator.eq, x, y, False)
-    return x == y
+    return _compared(operator.eq, x, y, False)
 
 
 def unequal(x, y):
     """``x != y``, which for arrays is no negation of :func:`equal`."""
-    if isinstance(x, np.ndarray) or isinstance(y, np.ndarray):
-        return True if x is None or y is None else _compared(operator.ne, x, y, True)
-    return x != y
+    return _compared(operator.ne, x, y, True)
 
 
-def _compared(compare, x, y, if_shapes_differ):
+def _compared(relation, x, y, if_they_do_not_go_together):
+    if not isinstance(x, np.ndarray) and not isinstance(y, np.ndarray):
+        return relation(x, y)
+    if x is None or y is None:
+        return if_they_do_not_go_together
     try:
-        return compare(x, y)
+        return relation(x, y)
     except ValueError:
-        return if_shapes_differ
+        return if_they_do_not_go_together
 
 
 def order(name, x, y):

@@ -87,7 +87,7 @@ def _short(value):
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def write_report(study, settings, folder):
+def write_report(study, plan, settings, folder):
     """Write the table and the figures of a search, and print what it has found; ValueError if it has found nothing."""
     done = _finished(study)
     complete = sorted((trial for trial in done if _is(trial, "complete")), key=lambda trial: trial.value)
@@ -100,7 +100,7 @@ def write_report(study, settings, folder):
         print(f"Validation error of {_spread([trial.value for trial in complete])}")
         print(f"Test error of {_spread([trial.user_attrs['test_loss'] for trial in complete])}")
     names = _draw(study, folder) if len(complete) > 1 and len(complete[0].distributions) > 0 else []
-    print(f"The best again: {command_of(complete[0], settings)}")
+    print(f"The best again: {command_of(settings['function'], plan.arguments(complete[0].params))}")
     print(f"Results in {folder}: {', '.join([TABLE, *names])}, trials", flush=True)
 
 
@@ -126,20 +126,16 @@ def _table(done):
     return text.getvalue()
 
 
-def command_of(trial, settings):
-    """The command line that trains with the hyper-parameters of a trial."""
-    words = ["python", f"scripts/{settings['function']}.py"]
-    for name, value in {**settings["fixed"], **trial.params}.items():
+def command_of(function, arguments):
+    """The command line that trains with these arguments, a dict by name; ``function`` is the name of a ``train_*``."""
+    words = ["python", f"scripts/{function}.py"]
+    for name, value in arguments.items():
         option = "--" + name.replace("_", "-").lower()
-        if isinstance(value, bool) or value in ("True", "False"):
-            words.append(option if str(value) == "True" else option.replace("--", "--no-", 1))
+        if isinstance(value, bool):
+            words.append(option if value else option.replace("--", "--no-", 1))
         else:
-            words += [option, *str(value).split("x")] if _is_tuple(value) else [option, str(value)]
+            words += [option, *map(str, value if isinstance(value, tuple) else [value])]
     return " ".join(words)
-
-
-def _is_tuple(value):
-    return isinstance(value, str) and "x" in value and all(part.replace(".", "").isdigit() for part in value.split("x"))
 
 
 def _draw(study, folder):
@@ -148,8 +144,10 @@ def _draw(study, folder):
     from optuna import visualization
     from optuna.importance import PedAnovaImportanceEvaluator
 
+    from theano_tutorials.runs.plots import png
+
     names = []
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), plt.rc_context({"savefig.bbox": "tight", "savefig.dpi": 120}):
         warnings.simplefilter("ignore")  # what is experimental there
         for name, draw, options in (
             ("history", "plot_optimization_history", {"target_name": "validation error"}),
@@ -158,10 +156,8 @@ def _draw(study, folder):
         ):
             try:
                 figure = getattr(visualization.matplotlib, draw)(study, **options).figure
-                content = io.BytesIO()
-                figure.savefig(content, format="png", bbox_inches="tight", dpi=120)
+                write_atomically(folder / f"{name}.png", png(figure))
                 plt.close(figure)
-                write_atomically(folder / f"{name}.png", content.getvalue())
                 page = getattr(visualization, draw)(study, **options)
                 page.write_html(folder / f"{name}.html", include_plotlyjs="directory")
                 names += [f"{name}.png", f"{name}.html"]

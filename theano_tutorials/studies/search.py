@@ -115,7 +115,6 @@ def search(
     settings = {
         "function": function.__name__,
         "space": {name: str(setting) for name, setting in space.items()},
-        "fixed": {name: "x".join(map(str, np.atleast_1d(value))) for name, value in plan.fixed.items()},
         "n_trials": n_trials or n_seeds,
         "n_seeds": n_seeds,
         "sampler": sampler,
@@ -337,7 +336,7 @@ class _Search:
                     trial = self.running.pop(future)
                     progress.say(self._keep(trial, future))
                 progress.update(len(self.running))
-        write_report(self.study, self.settings, self.folder)
+        write_report(self.study, self.plan, self.settings, self.folder)
 
     def _data(self):
         # With each trial, where a worker does not find the data set: what is sent once is lost with its worker.
