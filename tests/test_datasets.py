@@ -110,6 +110,16 @@ def test_shared_dataset_takes_lists():
     np.testing.assert_array_equal(y.owner.inputs[0].get_value(), np.float32([9, 0]), strict=True)
 
 
+def test_shared_dataset_takes_memory_that_is_not_aligned():
+    # As arrays of another process or of a file may be: Theano takes none.
+    values = np.float32([[0.5, 1], [2, 3]])
+    x = np.frombuffer(b"." + values.tobytes(), np.float32, offset=1).reshape(2, 2)
+    assert not x.flags.aligned
+    shared_x, shared_y = shared_dataset((x, x[:, 0]))
+    np.testing.assert_array_equal(shared_x.get_value(), values)
+    np.testing.assert_array_equal(shared_y.owner.inputs[0].get_value(), values[:, 0])
+
+
 def test_labels_are_integers_where_they_are_used():
     _, y = shared_dataset(([[0], [0], [0]], [9, 0, 3]))
     np.testing.assert_array_equal(theano.function([], y)(), np.int32([9, 0, 3]), strict=True)

@@ -116,8 +116,10 @@ def shared_dataset(data_xy, borrow=True):
         cast to integers where they are used.
     """
     data_x, data_y = data_xy
-    shared_x = theano.shared(np.asarray(data_x, dtype=theano.config.floatX), borrow=borrow)
-    shared_y = theano.shared(np.asarray(data_y, dtype=theano.config.floatX), borrow=borrow)
+    # Theano takes aligned memory only, which arrays from another process may not have.
+    shared_x, shared_y = (
+        theano.shared(np.require(data, theano.config.floatX, ["ALIGNED"]), borrow=borrow) for data in (data_x, data_y)
+    )
     return shared_x, T.cast(shared_y, "int32")
 
 
