@@ -240,16 +240,30 @@ def test_a_trial_that_diverges_is_one_that_failed(tmp_path, small, capfd):
 
 @pytest.mark.one_python
 @pytest.mark.slow
-def test_a_pruned_trial_keeps_its_curve(tmp_path, small, capfd):
+def test_tpe_learns_from_the_trials_that_have_ended_and_goes_on(tmp_path, small):
+    settings = {"learning_rate": "1e-6..0.5:log", "n_epochs": 1, "batch_size": 20, "dataset": small}
+    study = search(train_logreg, settings, 13, sampler="tpe", output_dir=tmp_path / "whole", n_workers=1)
+    values = [trial.value for trial in study.get_trials()]
+    # Optuna draws the first ten at random.
+    assert np.median(values[10:]) < np.median(values[:10])
+    search(train_logreg, settings, 11, sampler="tpe", output_dir=tmp_path / "parts", n_workers=1)
+    parts = search(train_logreg, settings, 13, sampler="tpe", output_dir=tmp_path / "parts", n_workers=1, resume=True)
+    assert drawn(parts) == drawn(study)
+
+
+@pytest.mark.one_python
+@pytest.mark.slow
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_a_pruned_trial_keeps_its_curve(tmp_path, small, capfd, pruner):
     # The good ones first, by name, so that the bad ones are below the median.
-    settings = {"learning_rate": [0.1, 0.09, 0.08, 0.07, 0.06, 1e-7], "n_epochs": 300, "dataset": small}
+    settings = {"learning_rate": [0.1, 0.09, 0.08, 0.07, 0.06, 1e-7], "n_epochs": 150, "dataset": small}
     settings.update(batch_size=40, patience=10**6)
-    study = search(train_logreg, settings, 12, sampler="random", pruner="median", output_dir=tmp_path, n_workers=1)
+    study = search(train_logreg, settings, 12, sampler="random", pruner=pruner, output_dir=tmp_path, n_workers=1)
     pruned = [trial for trial in study.get_trials() if trial.state.name == "PRUNED"]
     assert pruned
     for trial in pruned:
         curve = rows(tmp_path / trial.user_attrs["folder"])
-        assert 1 <= len(curve) < 300
+        assert 1 <= len(curve) < 150
         losses = [float(row["validation_error"]) for row in curve]
         assert losses == [trial.intermediate_values[step] for step in range(1, len(curve) + 1)]
     assert "pruned after" in capfd.readouterr().out
@@ -363,6 +377,7 @@ def test_the_same_study_in_a_file_and_in_postgresql(tmp_path, small, postgresql)
         (["mlp", "--trials", "3", "--set", "n_hidden"], "--set n_hidden: expected NAME=VALUES"),
         (["mlp", "--trials", "3", "--set", "n_hiden=3"], "train_mlp has no n_hiden"),
         (["mlp", "--trials", "3", "--set", "n_hidden=5..9", "--set", "batch_size=0"], "batch_size is 0"),
+        (["logreg", "--trials", "3", "--set", "batch_size=600..20000"], "batch_size is 20000: expected at most 10000"),
         (["mlp", "--trials", "3", "--set", "n_hidden=5..9", "--scheduler", "tcp://127.0.0.1:1"], "scheduler tcp"),
         (
             ["mlp", "--trials", "3", "--set", "n_hidden=5..9", "--storage", "postgresql://127.0.0.1:1/x"],

@@ -6,7 +6,6 @@ one of these values, and --set NAME=A is the same in all trials. For instance:
   search mlp --trials 40 --set learning_rate=0.001..0.1:log --set n_hidden=100..1000
 """
 
-import inspect
 import os
 import time
 
@@ -14,6 +13,7 @@ import shtab
 
 import theano_tutorials
 from theano_tutorials.studies.search import PRUNERS, SAMPLERS
+from theano_tutorials.studies.trials import stops_early
 from theano_tutorials_command.start import add_device
 
 NAME = "search"
@@ -22,11 +22,7 @@ NAME = "search"
 def _models():
     names = [name for name in theano_tutorials.__all__ if name.startswith("train_")]
     functions = {name[len("train_") :]: getattr(theano_tutorials, name) for name in names}
-    return {
-        name: function
-        for name, function in functions.items()
-        if "improvement_threshold" in inspect.signature(function).parameters
-    }
+    return {name: function for name, function in functions.items() if stops_early(function)}
 
 
 def add_options(parser):

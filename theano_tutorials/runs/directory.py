@@ -26,7 +26,6 @@ import math
 import platform
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from importlib import metadata
@@ -48,7 +47,7 @@ BEST_MODEL = "best_model.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 SECONDS = "seconds.json"
 MAIN_PHASE = "train"
-_LOCK = ".lock"
+LOCK = ".lock"
 _SECONDS_BETWEEN_CHECKPOINTS = 1.0
 # Where a run is kept and how long it trains does not make it another one.
 _NOT_HYPERPARAMETERS = ("dataset", "output_dir", "resume", "overwrite", "tensorboard")
@@ -83,6 +82,36 @@ def _add_to_checksum(digest, data):
     elif isinstance(data, Variable):
         data = data.eval()
     digest.update(np.ascontiguousarray(data))
+
+
+def acquire(lock):
+    """Lock a folder by its file ``LOCK``, or raise FileExistsError at once.
+
+    Parameters
+    ----------
+    lock : filelock.FileLock
+
+    Returns
+    -------
+    context manager
+        Releases the lock.
+    """
+    try:
+        return lock.acquire(timeout=0)
+    except filelock.Timeout:
+        folder = Path(lock.lock_file).parent
+        raise FileExistsError(f"{folder} is in use by another process: wait for it, or choose another folder") from None
+
+
+def require_same(folder, then, now):
+    """Raise ValueError if what a folder was begun with, a dict, is not what it is resumed with."""
+    differences = [
+        f"{name} was {then.get(name)!r}, is {now.get(name)!r}"
+        for name in sorted({*then, *now})
+        if then.get(name) != now.get(name)
+    ]
+    if differences:
+        raise ValueError(f"{folder} cannot be resumed: {'; '.join(differences)}")
 
 
 def _git_revision():
@@ -158,9 +187,7 @@ def open_run(output_dir, model, arguments, data, resume=False, overwrite=False, 
         if resume or overwrite or tensorboard:
             raise ValueError("resume, overwrite and tensorboard need the directory of a run: give output_dir")
         return NO_RUN
-    run = Run(Path(output_dir), model, arguments, data, resume, overwrite, tensorboard)
-    watching.run_opened(run)
-    return run
+    return Run(Path(output_dir), model, arguments, data, resume, overwrite, tensorboard)
 
 
 def _as_json_has_it(value):
@@ -202,7 +229,7 @@ class Run:
         self.folder = folder
         self._resume = resume
         self._overwrite = overwrite
-        self._lock = filelock.FileLock(folder / _LOCK)
+        self._lock = filelock.FileLock(folder / LOCK)
         self._has_begun = False
         self._rows = {}
         self._last_save = -math.inf
@@ -231,12 +258,7 @@ class Run:
 
     def __enter__(self):
         self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise FileExistsError(
-                f"{self.folder} is in use by another process: wait for it, or choose another folder"
-            ) from None
+        acquire(self._lock)
         if not self._has_begun:
             try:
                 self._begin()
@@ -252,6 +274,7 @@ class Run:
             self._events = None
 
     def _begin(self):
+        watching.run_begins(self)
         if self._overwrite:
             self._remove()
         self._require_free_or_same()
@@ -304,13 +327,7 @@ class Run:
             {**config["hyperparameters"], "model": config["model"], "data": config["data"]["sha256"], _HOW_LONG: None}
             for config in (self._read_config(), self._config)
         )
-        differences = [
-            f"{name} was {then.get(name)!r}, is {now.get(name)!r}"
-            for name in sorted({*then, *now})
-            if then.get(name) != now.get(name)
-        ]
-        if differences:
-            raise ValueError(f"{self.folder} cannot be resumed: {'; '.join(differences)}")
+        require_same(self.folder, then, now)
 
     def restore(self, phase, state):
         """Set the state of a phase from its checkpoint, if there is one.
@@ -427,16 +444,14 @@ class Run:
             File name to a function without arguments that returns a matplotlib figure,
             or a PNG image as bytes.
         """
-        from theano_tutorials.runs.plots import png  # here, since matplotlib would delay every start
+        from theano_tutorials.runs.plots import drawing, png  # here, since matplotlib would delay every start
 
         self._config["figures"] = sorted({*self._config["figures"], *figures})
         self._write_config()
         for name, draw in figures.items():
-            try:
+            with drawing(name):
                 figure = draw()
                 write_atomically(self.folder / name, figure if isinstance(figure, bytes) else png(figure))
-            except Exception as error:  # whatever a library of figures may raise
-                print(f"warning: {name} was not drawn ({type(error).__name__}: {error})", file=sys.stderr, flush=True)
 
 
 class _NoRun:

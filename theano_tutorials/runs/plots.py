@@ -1,7 +1,9 @@
 """Arrays as figures of matplotlib, which a cell of a notebook shows, and figures as PNG images."""
 
+import contextlib
 import io
 import math
+import sys
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -298,6 +300,15 @@ class _Figure(Figure):
 def _figure(width, height):
     figure = _Figure(figsize=(width, height), layout="constrained", dpi=_DOTS_PER_INCH)
     return figure, figure.subplots()
+
+
+@contextlib.contextmanager
+def drawing(name):
+    """Say in a line on standard error that a figure could not be drawn, and go on after the block."""
+    try:
+        yield
+    except Exception as error:  # whatever a library of figures may raise
+        print(f"warning: {name} was not drawn ({type(error).__name__}: {error})", file=sys.stderr, flush=True)
 
 
 def png(figure):

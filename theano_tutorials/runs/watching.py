@@ -13,8 +13,8 @@ def watched(watcher):
     Parameters
     ----------
     watcher : object
-        Its ``run_opened(run)`` is called when a run directory has been checked, before the
-        training; what it raises ends the training. Its ``validated(number, loss)`` is called
+        Its ``run_begins(run)`` is called when the arguments have been checked and the functions
+        are compiled; what it raises ends the training. Its ``validated(number, loss)`` is called
         after each validation, with its number in this phase, from one on, and the loss, a
         fraction in [0, 1]; the training stops if it returns True.
     """
@@ -25,11 +25,11 @@ def watched(watcher):
         _watcher.reset(token)
 
 
-def run_opened(run):
-    """Tell the watcher, if there is one, about a run directory."""
+def run_begins(run):
+    """Tell the watcher, if there is one, about a run."""
     watcher = _watcher.get()
     if watcher is not None:
-        watcher.run_opened(run)
+        watcher.run_begins(run)
 
 
 def validated(number, loss):

@@ -144,7 +144,7 @@ def _draw(study, folder):
     from optuna import visualization
     from optuna.importance import PedAnovaImportanceEvaluator
 
-    from theano_tutorials.runs.plots import png
+    from theano_tutorials.runs.plots import drawing, png
 
     names = []
     with warnings.catch_warnings(), plt.rc_context({"savefig.bbox": "tight", "savefig.dpi": 120}):
@@ -154,13 +154,11 @@ def _draw(study, folder):
             ("parallel", "plot_parallel_coordinate", {"target_name": "validation error"}),
             ("importance", "plot_param_importances", {"evaluator": PedAnovaImportanceEvaluator()}),
         ):
-            try:
+            with drawing(name):
                 figure = getattr(visualization.matplotlib, draw)(study, **options).figure
                 write_atomically(folder / f"{name}.png", png(figure))
                 plt.close(figure)
                 page = getattr(visualization, draw)(study, **options)
                 page.write_html(folder / f"{name}.html", include_plotlyjs="directory")
                 names += [f"{name}.png", f"{name}.html"]
-            except Exception as error:  # whatever a library of figures may raise
-                print(f"warning: {name} was not drawn ({type(error).__name__}: {error})", file=sys.stderr, flush=True)
     return names

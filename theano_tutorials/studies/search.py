@@ -20,6 +20,7 @@ import filelock
 import numpy as np
 
 from theano_tutorials.datasets import read_data
+from theano_tutorials.runs.directory import LOCK, acquire, require_same
 from theano_tutorials.runs.tensors import write_atomically
 from theano_tutorials.runs.watching import watched
 from theano_tutorials.studies import trials
@@ -29,12 +30,13 @@ SAMPLERS = ("random", "tpe", "grid")
 PRUNERS = ("none", "median", "hyperband")
 _DATABASE = "study.db"
 _SECONDS_BETWEEN_LOOKS = 0.2
-# Dask's workers give memory back at once, and a training asks for it again in each update; see docs/search.md.
-_MEMORY = {
-    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 1 << 28,
-    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 1 << 25,
+_SECONDS_TO_CONNECT = 10
+# Dask's workers look at themselves many times a second, which delays the training; see docs/search.md.
+_QUIET = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "2s",
+    "distributed.admin.system-monitor.interval": "5s",
 }
-_MAY_CHANGE = ("n_trials", "n_workers", "scheduler")
 
 
 def search(
@@ -124,7 +126,8 @@ def search(
         "data": _checksum(function, plan),
     }
     folder = Path(output_dir)
-    with _locked(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    with acquire(filelock.FileLock(folder / LOCK)):
         name = _begin(folder, settings, resume)
         study = _study(folder, name, storage, pruner)
         with _client(scheduler, n_workers) as client:
@@ -190,18 +193,19 @@ class _Checked(Exception):
 
 class _Probe:
     # Ends a training where its arguments and its data have been checked.
-    def run_opened(self, run):
+    def run_begins(self, run):
         self.checksum = run.checksum
         raise _Checked
 
 
 def _checksum(function, plan):
-    # That of the data set; all arguments are checked on the way.
-    first = {name: getattr(d, "choices", None) or [d.low] for name, d in plan.distributions.items()}
-    arguments = plan.arguments({name: values[0] for name, values in first.items()})
+    # That of the data set. On the way, both ends of what is searched are checked.
+    ends = {name: getattr(d, "choices", None) or (d.low, d.high) for name, d in plan.distributions.items()}
     probe = _Probe()
-    with tempfile.TemporaryDirectory() as unused, contextlib.suppress(_Checked), watched(probe):
-        function(**arguments, output_dir=Path(unused) / "run")
+    for end in (0, -1):
+        arguments = plan.arguments({name: values[end] for name, values in ends.items()})
+        with tempfile.TemporaryDirectory() as unused, contextlib.suppress(_Checked), watched(probe):
+            function(**arguments, output_dir=Path(unused) / "run")
     return probe.checksum
 
 
@@ -215,16 +219,6 @@ def _without_password(storage):
         return make_url(storage).render_as_string(hide_password=True)
     except ArgumentError:
         raise ValueError(f"storage is {storage!r}: expected postgresql://user@host/name") from None
-
-
-@contextlib.contextmanager
-def _locked(folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(folder / ".lock", timeout=0):
-            yield
-    except filelock.Timeout:
-        raise FileExistsError(f"{folder} is in use by another search: wait for it, or choose another folder") from None
 
 
 def _begin(folder, settings, resume):
@@ -242,13 +236,7 @@ def _begin(folder, settings, resume):
             name = before.pop("name")
         except (ValueError, KeyError) as error:
             raise ValueError(f"{path}: not the settings of a search ({type(error).__name__}: {error})") from error
-        differences = [
-            f"{key} was {before.get(key)!r}, is {value!r}"
-            for key, value in settings.items()
-            if key not in _MAY_CHANGE and before.get(key) != value
-        ]
-        if differences:
-            raise ValueError(f"{folder} cannot be resumed: {'; '.join(differences)}")
+        require_same(folder, *({**kept, "n_trials": None} for kept in (before, settings)))
     write_atomically(path, (json.dumps({"name": name, **settings}, indent=2) + "\n").encode())
     return name
 
@@ -284,7 +272,7 @@ def _client(scheduler, n_workers):
     logging.getLogger("distributed").setLevel(logging.ERROR)
     with contextlib.ExitStack() as stack:
         if scheduler is None:
-            stack.enter_context(dask.config.set(_MEMORY))
+            stack.enter_context(dask.config.set(_QUIET))
             cluster = distributed.LocalCluster(
                 n_workers=n_workers or len(os.sched_getaffinity(0)),
                 threads_per_worker=1,
@@ -294,7 +282,7 @@ def _client(scheduler, n_workers):
             )
             stack.enter_context(cluster)
         try:
-            client = distributed.Client(scheduler or cluster)
+            client = distributed.Client(scheduler or cluster, timeout=_SECONDS_TO_CONNECT)
         except (OSError, ValueError) as error:
             raise OSError(f"scheduler {scheduler} cannot be used: {str(error).splitlines()[0]}") from error
         yield stack.enter_context(client)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from theano_tutorials.studies.trials import stops_early
+
 _OF_THE_RUN = ("output_dir", "resume", "overwrite", "tensorboard")
 _RANGE = re.compile(r"(.+?)\.\.(.+?)(:log)?")
 _BOOLEANS = {"true": True, "false": False}
@@ -44,9 +46,9 @@ def read_space(function, settings):
     ValueError
         If the training does not stop early, or a name, a type or a range is not valid.
     """
-    defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
-    if "improvement_threshold" not in defaults:
+    if not stops_early(function):
         raise ValueError(f"{function.__name__} has no early stopping, so its trials cannot be compared")
+    defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
     distributions, fixed = {}, {}
     for name, setting in settings.items():
         if name not in defaults or name in _OF_THE_RUN:

@@ -1,6 +1,7 @@
 """What a worker does: one training, in the folder of the search or, where that is not at hand, in its own."""
 
 import contextlib
+import inspect
 import math
 import shutil
 import sys
@@ -50,7 +51,7 @@ class _Watcher:
     def __init__(self, checksum, report, is_pruned):
         self.checksum, self.report, self.is_pruned = checksum, report, is_pruned
 
-    def run_opened(self, run):
+    def run_begins(self, run):
         if run.checksum != self.checksum:
             raise ValueError(
                 f"this worker has another data set: its checksum is {run.checksum[:12]}..., expected "
@@ -60,6 +61,11 @@ class _Watcher:
     def validated(self, number, loss):
         self.report(number, loss)
         return self.is_pruned()
+
+
+def stops_early(function):
+    """Whether a ``train_*`` stops early: then it has a best validation error, which a search compares."""
+    return "improvement_threshold" in inspect.signature(function).parameters
 
 
 def name_of(number):
