@@ -36,6 +36,7 @@ from theano_tutorials import (
 from theano_tutorials.runs.directory import checksum
 from theano_tutorials.studies import trials
 from theano_tutorials.studies.report import command_of
+from theano_tutorials.studies.sending import SentData
 from theano_tutorials.studies.space import read_space
 from theano_tutorials.studies.trials import Job, run_job
 
@@ -313,7 +314,11 @@ def test_a_worker_refuses_other_data_and_takes_what_it_does_not_find(small):
         refused = client.submit(run_job, job._replace(checksum="0" * 64)).result()
         elsewhere = job._replace(number=1, arguments={**arguments, "dataset": "/nowhere/small.npz"})
         missing = client.submit(run_job, elsewhere).result()
-        sent = client.submit(run_job, elsewhere._replace(number=2), read_data(small)).result()
+        client.register_plugin(SentData("/nowhere/small.npz", read_data(small)), name=job.search)
+        cluster.scale(0)
+        until(lambda: not client.nthreads())
+        cluster.scale(1)  # a worker that comes later is sent the data too
+        sent = client.submit(run_job, elsewhere._replace(number=2)).result()
     assert refused.state == missing.state == "failed"
     assert f"another data set: its checksum is {own[:12]}..., expected 000000000000..." in refused.error
     assert "/nowhere/small.npz" in missing.error

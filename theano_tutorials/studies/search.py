@@ -130,7 +130,7 @@ def search(
     with acquire(filelock.FileLock(folder / LOCK)):
         name = _begin(folder, settings, resume)
         study = _study(folder, name, storage, pruner)
-        with _client(scheduler, n_workers) as client:
+        with _client(scheduler, n_workers) as client, _data_sent(client, scheduler, plan, name):
             try:
                 _Search(client, study, plan, settings, folder, name).run()
             except (CancelledError, CommClosedError):
@@ -288,6 +288,23 @@ def _client(scheduler, n_workers):
         yield stack.enter_context(client)
 
 
+@contextlib.contextmanager
+def _data_sent(client, scheduler, plan, name):
+    from theano_tutorials.studies.sending import SentData
+
+    dataset = plan.fixed.get("dataset", plan.defaults["dataset"])
+    # Those of a known name are found everywhere.
+    if scheduler is None or plan.defaults["dataset"] != "mnist" or not os.path.exists(dataset):
+        yield
+        return
+    client.register_plugin(SentData(os.path.abspath(dataset), read_data(dataset)), name=name)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # with its scheduler, which may be gone
+            client.unregister_worker_plugin(name)
+
+
 class _Search:
     """The loop: as many trials at a time as there are workers."""
 
@@ -297,7 +314,6 @@ class _Search:
         self.reports = queue.Queue()
         self.running = {}  # a trial by the future of its outcome
         self.pruned = set()
-        self.data = self._data()
         is_a_grid = settings["sampler"] == "grid" or settings["n_seeds"] is not None
         self.grid = _grid(plan.distributions) if is_a_grid else None
 
@@ -325,14 +341,6 @@ class _Search:
                     progress.say(self._keep(trial, future))
                 progress.update(len(self.running))
         write_report(self.study, self.plan, self.settings, self.folder)
-
-    def _data(self):
-        # With each trial, where a worker does not find the data set: what is sent once is lost with its worker.
-        dataset = self.plan.fixed.get("dataset", self.plan.defaults["dataset"])
-        if self.plan.defaults["dataset"] != "mnist" or not os.path.exists(dataset):
-            return None
-        is_there = self.client.run(os.path.exists, os.path.abspath(dataset))
-        return None if all(is_there.values()) else read_data(dataset)
 
     def _next(self):
         number = len(self.study.get_trials(deepcopy=False))
@@ -387,7 +395,7 @@ class _Search:
             str(self.folder.absolute()),
         )
         key = f"{self.name}-{trial.number}-{uuid.uuid4().hex[:8]}"
-        self.running[self.client.submit(trials.run_job, job, self.data, key=key, pure=False)] = trial
+        self.running[self.client.submit(trials.run_job, job, key=key, pure=False)] = trial
 
     def _prune(self):
         import distributed

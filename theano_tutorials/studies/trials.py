@@ -73,14 +73,12 @@ def name_of(number):
     return f"trials/{number:04d}"
 
 
-def run_job(job, data=None):
+def run_job(job):
     """Train, from the last checkpoint if there is one.
 
     Parameters
     ----------
     job : Job
-    data : arrays, optional
-        The data set, for a worker that does not find it.
 
     Returns
     -------
@@ -96,12 +94,13 @@ def run_job(job, data=None):
         pruned.is_set,
     )
     is_at_hand = _is_folder_of(job)
-    home = Path(job.folder) if is_at_hand else Path(tempfile.gettempdir()) / f"theano_tutorials-{job.search}"
-    folder = home / name_of(job.number)
+    here = Path(tempfile.gettempdir()) / f"theano_tutorials-{job.search}-{job.number}"
+    folder = Path(job.folder) / name_of(job.number) if is_at_hand else here
     folder.mkdir(parents=True, exist_ok=True)
     arguments = dict(job.arguments)
-    if data is not None and not Path(arguments["dataset"]).exists():
-        arguments["dataset"] = data
+    sent = worker.plugins.get(job.search)
+    if sent is not None and sent.data is not None:
+        arguments["dataset"] = sent.data
     with (
         _one_at_a_time,
         _undisturbed(),
