@@ -314,6 +314,7 @@ class _Search:
         self.reports = queue.Queue()
         self.running = {}  # a trial by the future of its outcome
         self.pruned = set()
+        self.steps = {}  # of each trial, those that the study has
         is_a_grid = settings["sampler"] == "grid" or settings["n_seeds"] is not None
         self.grid = _grid(plan.distributions) if is_a_grid else None
 
@@ -382,6 +383,7 @@ class _Search:
 
     def _submit(self, trial):
         trial.set_user_attr("folder", trials.name_of(trial.number))
+        self.steps[trial.number] = {*self.study.get_trials(deepcopy=False)[trial.number].intermediate_values}
         arguments = self.plan.arguments(trial.params)
         dataset = arguments.setdefault("dataset", self.plan.defaults["dataset"])
         if os.path.exists(dataset):  # workers are elsewhere
@@ -406,10 +408,16 @@ class _Search:
             trial = by_number.get(number)
             if trial is None:
                 continue
-            _report(trial, step, loss)
+            self._report(trial, step, loss)
             if number not in self.pruned and trial.should_prune():
                 self.pruned.add(number)
                 distributed.Event(trials.event_of(self.name, number), client=self.client).set()
+
+    def _report(self, trial, step, loss):
+        # Each once, though it was trained again after the death of a worker: to write one takes milliseconds.
+        if step not in self.steps[trial.number]:
+            self.steps[trial.number].add(step)
+            trial.report(loss, step)
 
     def _keep(self, trial, future):
         import optuna
@@ -426,7 +434,7 @@ class _Search:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, content)
         for step, loss in enumerate(outcome.losses, start=1):
-            _report(trial, step, loss)
+            self._report(trial, step, loss)
         for name in ("test_loss", "best_iteration", "n_epochs", "seconds", "error"):
             value = getattr(outcome, name)
             if value == value and value != "":
@@ -443,9 +451,3 @@ def _grid(distributions):
     # All combinations, in the order of the settings.
     values = [distribution.choices for distribution in distributions.values()]
     return [dict(zip(distributions, combination)) for combination in itertools.product(*values)]
-
-
-def _report(trial, step, loss):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a step that was reported before the worker died
-        trial.report(loss, step)
