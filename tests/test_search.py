@@ -17,6 +17,7 @@ import numpy as np
 import optuna
 import pytest
 from distributed import Client, LocalCluster
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -227,6 +228,41 @@ def test_a_search_that_is_killed_goes_on(tmp_path, small, number):
     assert drawn(study_in(folder)) == drawn(study_in(tmp_path / "whole"))
     for trial in study_in(folder).get_trials():
         assert len(rows(folder / trial.user_attrs["folder"])) == 20
+
+
+@pytest.mark.one_python
+@pytest.mark.slow
+def test_workers_stop_when_their_search_is_gone(tmp_path, small):
+    folder = tmp_path / "search"
+    settings = {"learning_rate": [0.001, 0.002], "n_hidden": 30, "n_epochs": 200, "dataset": small, "patience": 10**6}
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
+        arguments = ["mlp", "--trials", 2, "--sampler", "grid", "--scheduler", cluster.scheduler_address]
+        arguments += [f"--set={name}={value}" for name, value in settings.items() if name != "learning_rate"]
+        arguments += ["--set=learning_rate=0.001,0.002", "--output-dir", folder]
+        process = search_script(*arguments)
+        until(lambda: len(list(folder.glob("trials/*/checkpoint.safetensors"))) == 2)
+        process.kill()
+        process.communicate(timeout=60)
+        locks = [FileLock(folder / trials.name_of(number) / ".lock") for number in range(2)]
+        for lock in locks:
+            lock.acquire(timeout=60)
+        assert all(len(rows(folder / trials.name_of(number))) < 200 for number in range(2))
+
+        # A trial whose folder is still in use waits for it.
+        output = folder / trials.name_of(0) / "output.txt"
+        output.unlink()
+        process = search_script(*arguments, "--resume")
+        until(output.exists)
+        time.sleep(5)
+        for lock in locks:
+            lock.release()
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+    study = study_in(folder)
+    assert [trial.state.name for trial in study.get_trials()] == ["COMPLETE"] * 2
+    for trial in study.get_trials():
+        arguments = {**settings, "learning_rate": trial.params["learning_rate"]}
+        assert train_mlp(**arguments).best_validation_loss == trial.value
 
 
 @pytest.mark.one_python

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ SETTINGS = "search.json"
 OUTPUT = "output.txt"
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
 _SECONDS_BETWEEN_SWITCHES = 0.1
+_SECONDS_BETWEEN_TRIES = 1.0
 _one_at_a_time = threading.Lock()  # in a process, whatever number of threads the cluster gives it
 
 
@@ -48,8 +50,8 @@ class Outcome(NamedTuple):
 
 
 class _Watcher:
-    def __init__(self, checksum, report, is_pruned):
-        self.checksum, self.report, self.is_pruned = checksum, report, is_pruned
+    def __init__(self, checksum, report, is_to_stop):
+        self.checksum, self.report, self.is_to_stop = checksum, report, is_to_stop
 
     def run_begins(self, run):
         if run.checksum != self.checksum:
@@ -60,7 +62,7 @@ class _Watcher:
 
     def validated(self, number, loss):
         self.report(number, loss)
-        return self.is_pruned()
+        return self.is_to_stop()
 
 
 def stops_early(function):
@@ -88,10 +90,11 @@ def run_job(job):
 
     worker = get_worker()
     pruned = Event(event_of(job.search, job.number))
+    task = worker.get_current_task()
     watcher = _Watcher(
         job.checksum,
         lambda number, loss: worker.log_event(job.search, (job.number, number, loss)),
-        pruned.is_set,
+        lambda: _is_unwanted(worker, task) or pruned.is_set(),
     )
     is_at_hand = _is_folder_of(job)
     here = Path(tempfile.gettempdir()) / f"theano_tutorials-{job.search}-{job.number}"
@@ -132,6 +135,12 @@ def event_of(search, number):
     return f"{search}-{number}"
 
 
+def _is_unwanted(worker, task):
+    # Since the search that waited for it is gone.
+    state = worker.state.tasks.get(task)
+    return state is None or state.state == "cancelled"
+
+
 def _is_folder_of(job):
     try:
         return job.search in (Path(job.folder) / SETTINGS).read_text()
@@ -141,14 +150,21 @@ def _is_folder_of(job):
 
 def _train(function, arguments, folder):
     try:
-        result = function(**arguments, output_dir=folder, resume=(folder / CONFIG).exists())
-        return _outcome(COMPLETE, result)
+        return _outcome(COMPLETE, _result(function, arguments, folder))
     except TrainingStopped as stop:
         return _outcome(PRUNED, stop.result, str(stop))
     except TrainingDiverged as divergence:
         return _outcome(FAILED, divergence.result, str(divergence))
     except (OSError, ValueError, TypeError, MemoryError, ImportError) as error:
         return Outcome(FAILED, math.nan, math.nan, 0, 0, 0.0, [], f"{error}" or type(error).__name__, {})
+
+
+def _result(function, arguments, folder):
+    while True:
+        try:
+            return function(**arguments, output_dir=folder, resume=(folder / CONFIG).exists())
+        except FileExistsError:  # the same trial still runs in a worker that nobody waits for any more
+            time.sleep(_SECONDS_BETWEEN_TRIES)
 
 
 def _outcome(state, result, error=""):
