@@ -200,14 +200,27 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path, small):
     assert (victim / "output.txt").read_text().count("Run directory") == 2
 
 
+FOUR_TRIALS = ["mlp", "--trials", 4, "--set=learning_rate=0.001..0.1:log", "--set=n_hidden=20", "--set=n_epochs=20"]
+
+
+@pytest.fixture(scope="module")
+def four_trials(tmp_path_factory, small):
+    """Options of a search, and the trials that it has if nobody kills it."""
+    options = [*FOUR_TRIALS, f"--set=dataset={small}", "--workers", 2]
+    folder = tmp_path_factory.mktemp("whole") / "search"
+    process = search_script(*options, "--output-dir", folder)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return options, drawn(study_in(folder))
+
+
 @pytest.mark.one_python
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_search_that_is_killed_goes_on(tmp_path, small, number):
+def test_a_search_that_is_killed_goes_on(tmp_path, four_trials, number):
     folder = tmp_path / "search"
-    arguments = ["mlp", "--trials", 4, "--set", "learning_rate=0.001..0.1:log", "--set", "n_hidden=20"]
-    arguments += ["--set", "n_epochs=20", "--set", f"dataset={small}", "--workers", 2]
-    process = search_script(*arguments, "--output-dir", folder)
+    options, expected = four_trials
+    process = search_script(*options, "--output-dir", folder)
     until(lambda: len(list(folder.glob("trials/*/metrics.csv"))) >= 3)  # the third trial has begun
     process.send_signal(number)
     process.communicate(timeout=60)
@@ -215,19 +228,28 @@ def test_a_search_that_is_killed_goes_on(tmp_path, small, number):
     before = study_in(folder).get_trials()
     assert 3 <= len(before) <= 4
     assert not all(trial.state.is_finished() for trial in before)
-
-    refused = search_script(*arguments, "--output-dir", folder)
-    assert "holds another search: resume it" in refused.communicate(timeout=60)[1]
-    other = search_script(*arguments, "--seed", 5, "--output-dir", folder, "--resume")
-    assert "cannot be resumed: seed was 1234, is 5" in other.communicate(timeout=60)[1]
-    process = search_script(*arguments, "--output-dir", folder, "--resume")
+    process = search_script(*options, "--output-dir", folder, "--resume")
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
-    whole = search_script(*arguments, "--output-dir", tmp_path / "whole")
-    whole.communicate(timeout=300)
-    assert drawn(study_in(folder)) == drawn(study_in(tmp_path / "whole"))
+    assert drawn(study_in(folder)) == expected
     for trial in study_in(folder).get_trials():
         assert len(rows(folder / trial.user_attrs["folder"])) == 20
+
+
+@pytest.mark.one_python
+@pytest.mark.slow
+def test_a_search_is_resumed_with_what_it_began_with(tmp_path, small):
+    settings = {**LOGREG, "dataset": small}
+    search(train_logreg, settings, 1, output_dir=tmp_path, n_workers=1)
+    with pytest.raises(FileExistsError, match="holds another search: resume it"):
+        search(train_logreg, settings, 1, output_dir=tmp_path)
+    with pytest.raises(ValueError, match="cannot be resumed: seed was 1234, is 5"):
+        search(train_logreg, settings, 1, output_dir=tmp_path, seed=5, resume=True)
+    with pytest.raises(ValueError, match=r"cannot be resumed: space was .*'n_epochs': '2'.*, is .*'n_epochs': '3'"):
+        search(train_logreg, {**settings, "n_epochs": "3"}, 1, output_dir=tmp_path, resume=True)
+    with FileLock(tmp_path / ".lock"), pytest.raises(FileExistsError, match="is in use by another process"):
+        search(train_logreg, settings, 2, output_dir=tmp_path, resume=True)
+    assert len(search(train_logreg, settings, 2, output_dir=tmp_path, resume=True).get_trials()) == 2
 
 
 @pytest.mark.one_python
