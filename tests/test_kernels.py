@@ -298,7 +298,7 @@ def test_each_rewrite_is_left_out_by_its_name_and_by_the_tag(rewrite, op):
         (["-O3", "-march=native"], "125"),
         (["-O3", "-march=native", "-mno-avx"], "125"),
         (["-O1", "-g", "-march=native", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"], "15"),
-        (["-O1", "-g", "-march=native", "-fsanitize=thread"], "5"),
+        (["-O1", "-g", "-march=native", "-fsanitize=thread"], "25"),
     ],
     ids=["fast", "portable", "address", "thread"],
 )

@@ -200,13 +200,11 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path, small):
     assert (victim / "output.txt").read_text().count("Run directory") == 2
 
 
-FOUR_TRIALS = ["mlp", "--trials", 4, "--set=learning_rate=0.001..0.1:log", "--set=n_hidden=20", "--set=n_epochs=20"]
-
-
 @pytest.fixture(scope="module")
 def four_trials(tmp_path_factory, small):
     """Options of a search, and the trials that it has if nobody kills it."""
-    options = [*FOUR_TRIALS, f"--set=dataset={small}", "--workers", 2]
+    options = ["mlp", "--trials", 4, "--set=learning_rate=0.001..0.1:log", "--set=n_hidden=20", "--set=n_epochs=20"]
+    options += [f"--set=dataset={small}", "--workers", 2]
     folder = tmp_path_factory.mktemp("whole") / "search"
     process = search_script(*options, "--output-dir", folder)
     _, errors = process.communicate(timeout=300)
@@ -256,10 +254,10 @@ def test_a_search_is_resumed_with_what_it_began_with(tmp_path, small):
 @pytest.mark.slow
 def test_workers_stop_when_their_search_is_gone(tmp_path, small):
     folder = tmp_path / "search"
-    settings = {"learning_rate": [0.001, 0.002], "n_hidden": 30, "n_epochs": 200, "dataset": small, "patience": 10**6}
+    settings = {"n_hidden": 30, "n_epochs": 200, "dataset": small, "patience": 10**6}
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
         arguments = ["mlp", "--trials", 2, "--sampler", "grid", "--scheduler", cluster.scheduler_address]
-        arguments += [f"--set={name}={value}" for name, value in settings.items() if name != "learning_rate"]
+        arguments += [f"--set={name}={value}" for name, value in settings.items()]
         arguments += ["--set=learning_rate=0.001,0.002", "--output-dir", folder]
         process = search_script(*arguments)
         until(lambda: len(list(folder.glob("trials/*/checkpoint.safetensors"))) == 2)
@@ -283,8 +281,7 @@ def test_workers_stop_when_their_search_is_gone(tmp_path, small):
     study = study_in(folder)
     assert [trial.state.name for trial in study.get_trials()] == ["COMPLETE"] * 2
     for trial in study.get_trials():
-        arguments = {**settings, "learning_rate": trial.params["learning_rate"]}
-        assert train_mlp(**arguments).best_validation_loss == trial.value
+        assert train_mlp(**settings, **trial.params).best_validation_loss == trial.value
 
 
 @pytest.mark.one_python

@@ -97,8 +97,10 @@ def run_job(job):
         lambda: _is_unwanted(worker, task) or pruned.is_set(),
     )
     is_at_hand = _is_folder_of(job)
-    here = Path(tempfile.gettempdir()) / f"theano_tutorials-{job.search}-{job.number}"
-    folder = Path(job.folder) / name_of(job.number) if is_at_hand else here
+    if is_at_hand:
+        folder = Path(job.folder) / name_of(job.number)
+    else:
+        folder = Path(tempfile.gettempdir()) / f"theano_tutorials-{job.search}-{job.number}"
     folder.mkdir(parents=True, exist_ok=True)
     arguments = dict(job.arguments)
     sent = worker.plugins.get(job.search)
